@@ -1,0 +1,207 @@
+"""The seams: what an engine or a device must be able to do, and `load`, which finds one by name.
+
+Engines are plain synchronous code; a `Worker` runs each on a thread of its own. Nothing heavy is imported before an
+engine is loaded. Knows no engine's inside: each has a module of its own in this package.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, Protocol
+
+from assistant.errors import ConfigError
+from assistant.events import Block, Finding, Frame, Image, Phrase, Played, Samples, Words
+
+Stop = Callable[[], bool]
+"""True once nobody wants the result any more; engines ask per token and per prefill chunk."""
+
+
+# ---------------------------------------------------------------- engines
+
+
+class VoiceActivity(Protocol):
+    """Is anybody speaking? State is explicit: the caller carries it from window to window."""
+
+    window: int
+    """samples of 16 kHz sound per call"""
+
+    def start(self) -> Any:
+        """The state before the first window."""
+        ...
+
+    def voice(self, state: Any, pcm: Samples) -> tuple[Any, float]:
+        """The next state, and the probability (0 to 1) that the window holds speech."""
+        ...
+
+
+class Recogniser(Protocol):
+    """Speech to words, segment by segment. Times of words count from the segment's first sample.
+
+    `start` -> `feed`* -> `finish`. `feed` returns the words so far, or None where nothing new is known (or where an
+    engine only takes whole recordings). A segment that has been finished cannot be fed again.
+    """
+
+    languages: tuple[str, ...]
+
+    def start(self, language: str) -> Any: ...
+    def feed(self, segment: Any, pcm: Samples) -> Words | None: ...
+    def finish(self, segment: Any) -> Words: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to a mind. `role` is system, user or assistant; images go before the text."""
+
+    role: str
+    text: str
+    images: tuple[Image, ...] = ()
+
+
+class Mind(Protocol):
+    """Messages to text, streamed."""
+
+    sees: bool
+    """takes images"""
+    free: bool
+    """can be trusted to answer freely from evidence; otherwise code decides what answers and the mind words it"""
+    context_tokens: int
+
+    def count(self, text: str) -> int:
+        """How many tokens a text takes."""
+        ...
+
+    def reply(self, messages: Sequence[Message], stop: Stop, grammar: str | None = None) -> Iterator[str]:
+        """The reply, piece by piece. `grammar` is GBNF; only minds with `free = False` are given one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Speech:
+    """Synthesised sound. `marks`: by sample s, the text has been spoken up to character c, as (c, s), rising; empty
+    where an engine does not know.
+    """
+
+    pcm: Samples
+    rate_hz: int
+    marks: tuple[tuple[int, int], ...] = ()
+
+
+class Voice(Protocol):
+    """Text to sound."""
+
+    languages: tuple[str, ...]
+
+    def synthesise(self, text: str, language: str, stop: Stop) -> Speech: ...
+
+
+class Eyes(Protocol):
+    """What is to be seen in a picture."""
+
+    def look(self, image: Image) -> tuple[Finding, ...]: ...
+
+
+# ---------------------------------------------------------------- devices
+
+
+class Microphone(Protocol):
+    """Blocks of 16 kHz mono sound, 10 ms each, the first at 0 s. `over`: it is a recording and the recording has ended;
+    it goes on with silence until it is closed.
+    """
+
+    over: bool
+
+    def blocks(self) -> AsyncIterator[Block]: ...
+    def close(self) -> None: ...
+
+
+class Camera(Protocol):
+    """Pictures on demand."""
+
+    def frame(self, at_s: float) -> Frame | None:
+        """The newest frame at `at_s`, None while there is none. Never blocks."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Speaker(Protocol):
+    """A loudspeaker that knows what was really played. All of it runs on the event loop; nothing blocks."""
+
+    async def play(self, phrase: Phrase) -> float:
+        """Put a phrase behind what is sounding; returns when its first sample sounds or will (seconds). Holds back, and
+        can be cancelled, while more than about 6 s are waiting.
+        """
+        ...
+
+    def stop(self) -> tuple[Played, ...]:
+        """Silence at once. What was played of each phrase since the last `stop`; nothing waits, not ducked afterwards."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until all of it has sounded."""
+        ...
+
+    @property
+    def sounding(self) -> bool:
+        """Something is sounding, or waiting to."""
+        ...
+
+    def duck(self) -> None:
+        """Lower the voice by about 15 dB."""
+        ...
+
+    def restore(self) -> None:
+        """Take the lowering back."""
+        ...
+
+    def close(self) -> None: ...
+
+
+# ---------------------------------------------------------------- finding one by name
+
+ENGINES: dict[str, dict[str, str]] = {
+    "activity": {"silero": "silero:Silero", "scripted": "scripted:ScriptedActivity"},
+    "recogniser": {
+        "pocketsphinx": "pocketsphinx:PocketSphinx",
+        "whisper": "whisper:Whisper",
+        "scripted": "scripted:ScriptedRecogniser",
+    },
+    "mind": {
+        "llama": "llama:Llama",
+        "transformers": "transformers:Transformers",
+        "scripted": "scripted:ScriptedMind",
+    },
+    "eyes": {"ocr": "ocr:Ocr", "scripted": "scripted:ScriptedEyes"},
+    "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
+}
+"""slot -> name -> module of this package : class"""
+
+
+def find(slot: str, name: str) -> type[Any]:
+    """The class of an engine. An unknown name is a ConfigError that lists the known ones."""
+    known = ENGINES[slot]
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(known)}"
+        raise ConfigError(f"wanted a known {slot}, got '{name}'; {hint}")
+    module, cls = known[name].split(":")
+    return getattr(import_module(f"assistant.backends.{module}"), cls)
+
+
+def load(slot: str, name: str, **options: Any) -> Any:
+    """Load an engine. `options` are its own keyword arguments; one it does not know is a ConfigError.
+
+    Raises EngineError or WeightsError where the engine cannot be had.
+    """
+    cls = find(slot, name)
+    known = list(inspect.signature(cls).parameters)
+    for option in options:
+        if option not in known:
+            near = get_close_matches(option, known, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it knows {', '.join(known) or 'none'}"
+            raise ConfigError(f"[{slot}.{name}] has no option '{option}'; {hint}")
+    return cls(**options)

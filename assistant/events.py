@@ -1,0 +1,222 @@
+"""The values that flow through the assistant, all frozen; the one mutable object is `Conversation`.
+
+Times are seconds of the audio clock: 0 is the first microphone sample. Sound is float32, mono, -1 to 1.
+Pictures are uint8 arrays of shape (height, width, 3), red first. Knows numpy and nothing of the engines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+Image = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom in pixels of the picture"""
+
+HEARING_RATE_HZ = 16_000
+"""The rate of all sound that is heard; voices bring their own."""
+
+
+# ---------------------------------------------------------------- what comes in
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A few milliseconds of microphone sound; `pcm[0]` was heard at `at_s`."""
+
+    at_s: float
+    pcm: Samples
+    rate_hz: int = HEARING_RATE_HZ
+
+    @property
+    def end_s(self) -> float:
+        """When the sample after the last one is due."""
+        return self.at_s + len(self.pcm) / self.rate_hz
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of the camera."""
+
+    at_s: float
+    image: Image
+
+
+# ---------------------------------------------------------------- turn-taking
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """Something that may be speech began."""
+
+    voice_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarm:
+    """What began was too short to be speech."""
+
+    voice_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """What began is speech."""
+
+    voice_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The voice stopped at `voice_s`; perhaps the turn is over."""
+
+    voice_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The voice went on: the turn was not over."""
+
+    voice_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """The turn is over; the voice lasted from `began_s` to `ended_s`, the silence after it not counted."""
+
+    began_s: float
+    ended_s: float
+
+
+HearingEvent = Onset | FalseAlarm | Speaking | Pause | Resumed | Utterance
+
+
+# ---------------------------------------------------------------- words
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word and when it was said; `p` is the recogniser's confidence, 0 to 1."""
+
+    text: str
+    began_s: float
+    ended_s: float
+    p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What was said: the text as it is to be read, and its words one by one (empty where an engine has no times)."""
+
+    text: str
+    words: tuple[Word, ...] = ()
+    language: str = "en"
+
+    def shifted(self, by_s: float) -> Words:
+        """The same words, `by_s` later: engines count from the start of a segment, everyone else from the session's."""
+        moved = tuple(Word(w.text, w.began_s + by_s, w.ended_s + by_s, w.p) for w in self.words)
+        return Words(self.text, moved, self.language)
+
+
+# ---------------------------------------------------------------- sight
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a sense found in a picture: `kind` is text, code, colour or label; `score` 0 to 1.
+
+    A text finding is one line as it stands in the picture. A colour finding is an English colour name and its score is
+    the share of the picture (or of the main object) that has it.
+    """
+
+    kind: str
+    text: str
+    score: float
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glimpse:
+    """A frame that was worth keeping, and what the eyes found in it (None: not looked at yet)."""
+
+    id: int
+    at_s: float
+    image: Image
+    findings: tuple[Finding, ...] | None = None
+    sharpness: float = 0.0
+    why: str = "changed"
+
+    @property
+    def text(self) -> str:
+        """All text that was read, line by line."""
+        return "\n".join(f.text for f in self.findings or () if f.kind == "text")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Everything found that is not running text."""
+        return tuple(f.text for f in self.findings or () if f.kind != "text")
+
+
+# ---------------------------------------------------------------- speech
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """By `sample` of a phrase's sound, the reply has been spoken up to character `source_end`."""
+
+    source_end: int
+    sample: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Phrase:
+    """A stretch of a reply made sound. `text` is what the voice was given; marks count characters of the whole reply."""
+
+    text: str
+    pcm: Samples
+    rate_hz: int
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """How much of a phrase left the loudspeaker, in samples of the phrase."""
+
+    phrase: Phrase
+    samples: int
+
+
+# ---------------------------------------------------------------- memory
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An utterance of the user with its words."""
+
+    words: Words
+    began_s: float
+    ended_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was said, and of the reply exactly what was heard: `heard` is a prefix of `generated`."""
+
+    at_s: float
+    said: str
+    generated: str
+    heard: str
+    cut: bool
+    seen: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Conversation:
+    """All that outlives a turn."""
+
+    exchanges: list[Exchange] = field(default_factory=list[Exchange])
+    unanswered: list[Said] = field(default_factory=list[Said])
+    glimpses: list[Glimpse] = field(default_factory=list[Glimpse])

@@ -1,0 +1,146 @@
+"""Worker: one thread that owns one model; asyncio on this side, plain blocking code on the other.
+
+A job that nobody waits for any more costs nothing further: queued it is dropped, running it is told to stop (engines
+look at `stop()` per token and per prefill chunk), its late results are discarded, and a generator is closed on the
+thread it ran on. Cancelling never waits for the thread. In virtual time there is no thread: a job runs where it stands
+and then takes what the cost table says. Knows nothing about what the jobs do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from assistant.pacing import Costs, is_virtual
+
+T = TypeVar("T")
+_END = object()
+
+
+@dataclass(eq=False)
+class _Job:
+    work: Callable[[], Any]
+    loop: asyncio.AbstractEventLoop
+    results: asyncio.Queue[tuple[Any, BaseException | None]] = field(default_factory=asyncio.Queue[Any])
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def put(self, value: Any, error: BaseException | None = None) -> None:
+        if not self.stopped.is_set() and not self.loop.is_closed():
+            try:
+                self.loop.call_soon_threadsafe(self.results.put_nowait, (value, error))
+            except RuntimeError:  # the loop was closed in between: nobody is left to tell
+                self.stopped.set()
+
+
+class Worker:
+    """One thread, one model. `name` is the slot, and the prefix of its entries in the cost table."""
+
+    def __init__(self, name: str, costs: Costs | None = None) -> None:
+        self.name = name
+        self.busy_s = 0.0
+        self._costs = costs or {}
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._turn = asyncio.Lock()
+
+    async def call(self, job: Callable[..., T], *args: Any, cost: str = "call") -> T:
+        """Run `job(*args)` and return its result. Raises what the job raises."""
+        if is_virtual():
+            async with self._turn:
+                began = time.process_time()
+                result = job(*args)
+                self.busy_s += time.process_time() - began
+                await asyncio.sleep(self._costs.get(f"{self.name}.{cost}", 0.0))
+                return result
+        order = self._submit(lambda: job(*args), iterate=False)
+        try:
+            value, error = await order.results.get()
+        finally:
+            order.stopped.set()
+        if error is not None:
+            raise error
+        return value
+
+    async def stoppable(self, job: Callable[..., T], *args: Any, cost: str = "call") -> T:
+        """Like `call`, for a job that takes `stop` as its last argument and looks at it while it works."""
+        stopped = threading.Event()
+        try:
+            return await self.call(job, *args, stopped.is_set, cost=cost)
+        finally:
+            stopped.set()
+
+    async def stream(self, job: Callable[..., Iterator[T]], *args: Any, cost: str = "stream") -> AsyncIterator[T]:
+        """Iterate over `job(*args, stop)` on the worker's thread; `stop` as for `stoppable`."""
+        stopped = threading.Event()
+        if is_virtual():
+            async with self._turn:
+                pieces = job(*args, stopped.is_set)
+                try:
+                    which = "first"
+                    while True:
+                        began = time.process_time()
+                        piece = next(pieces, _END)
+                        self.busy_s += time.process_time() - began
+                        await asyncio.sleep(self._costs.get(f"{self.name}.{cost}.{which}", 0.0))
+                        if piece is _END:
+                            return
+                        yield piece  # type: ignore[misc]  # _END is out of the way
+                        which = "next"
+                finally:
+                    stopped.set()
+                    getattr(pieces, "close", lambda: None)()
+        order = self._submit(lambda: job(*args, stopped.is_set), iterate=True)
+        try:
+            while True:
+                value, error = await order.results.get()
+                if error is not None:
+                    raise error
+                if value is _END:
+                    return
+                yield value
+        finally:
+            stopped.set()
+            order.stopped.set()
+
+    def close(self) -> None:
+        """Let the thread end after what it is at; does not wait for it."""
+        if self._thread is not None:
+            self._jobs.put(None)
+
+    def _submit(self, work: Callable[[], Any], *, iterate: bool) -> _Job:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"assistant-{self.name}", daemon=True)
+            self._thread.start()
+        job = _Job(lambda: (work(), iterate), asyncio.get_running_loop())
+        self._jobs.put(job)
+        return job
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if job.stopped.is_set():
+                continue
+            began = time.thread_time()
+            try:
+                value, iterate = job.work()
+                if iterate:
+                    self._iterate(job, value)
+                else:
+                    job.put(value)
+            except BaseException as error:  # it belongs to whoever waits for the job, not to this thread
+                job.put(None, error)
+            self.busy_s += time.thread_time() - began
+
+    def _iterate(self, job: _Job, pieces: Iterator[Any]) -> None:
+        try:
+            for piece in pieces:
+                if job.stopped.is_set():
+                    return
+                job.put(piece)
+            job.put(_END)
+        finally:
+            getattr(pieces, "close", lambda: None)()
