@@ -138,7 +138,7 @@ class Speaker(Protocol):
         ...
 
     def stop(self) -> tuple[Played, ...]:
-        """Silence at once. What was played of each phrase since the last `stop`; nothing waits, not ducked afterwards."""
+        """Silence at once, undo ducking, and say what was played of each phrase since the last `stop`."""
         ...
 
     async def drain(self) -> None:
