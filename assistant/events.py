@@ -173,7 +173,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phrase:
-    """A stretch of a reply made sound; `text` is what the voice was given, marks count characters of the whole reply."""
+    """A stretch of a reply made sound; `text` is what the voice got, marks count characters of the whole reply."""
 
     text: str
     pcm: Samples
