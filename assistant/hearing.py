@@ -9,7 +9,7 @@ microphone ended: it is an Utterance without a Pause. Knows nothing of words, re
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,9 +111,10 @@ async def hear(
         history.append(window)
         while history[0].end_s < window.end_s - rules.preroll_s - rules.pause_s:
             history.popleft()
+        before_s = ear.ended_s
         ear, events = listen(ear, window, p_voice, rules)
         for event in events:
-            _transcribe(transcriber, event, history, rules)
+            _transcribe(transcriber, event, [b for b in history if b.at_s >= before_s], rules)
             yield event
         if not events and ear.phase in ("onset", "speaking"):
             transcriber.feed(window)
@@ -124,16 +125,16 @@ async def hear(
         yield Utterance(ear.began_s, ear.ended_s)
 
 
-def _transcribe(transcriber: Transcriber, event: HearingEvent, history: deque[Block], rules: TurnTaking) -> None:
+def _transcribe(transcriber: Transcriber, event: HearingEvent, recent: Sequence[Block], rules: TurnTaking) -> None:
     match event:
         case Onset(voice_s) | Resumed(voice_s):
             if isinstance(event, Onset):
                 transcriber.begin()
-            for block in history:
+            for block in recent:
                 if block.end_s > voice_s - rules.preroll_s:
                     transcriber.feed(block)
         case Speaking():
-            transcriber.feed(history[-1])
+            transcriber.feed(recent[-1])
         case FalseAlarm():
             transcriber.drop()
         case Pause() | Utterance():
@@ -141,7 +142,7 @@ def _transcribe(transcriber: Transcriber, event: HearingEvent, history: deque[Bl
 
 
 async def windows(microphone: Microphone, size: int, level: Callable[[Block], None]) -> AsyncIterator[Block]:
-    """The microphone's blocks, regrouped to `size` samples, stamped as they were heard. What is left over is dropped."""
+    """The microphone's blocks, regrouped to `size` samples, stamped as they were heard; a rest is dropped."""
     waiting: list[Block] = []
     held = 0
     async for block in microphone.blocks():

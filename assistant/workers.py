@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from assistant.pacing import Costs, is_virtual
 
 T = TypeVar("T")
+M = TypeVar("M")
 _END = object()
 
 
@@ -37,8 +38,13 @@ class _Job:
                 self.stopped.set()
 
 
-class Worker:
-    """One thread, one model. `name` is the slot, and the prefix of its entries in the cost table."""
+class Worker(Generic[M]):
+    """One thread, one model. `name` is the slot, and the prefix of its entries in the cost table.
+
+    `busy_s` is what its jobs cost so far: processor seconds of its thread, or in virtual time the cost table's.
+    """
+
+    model: M
 
     def __init__(self, name: str, costs: Costs | None = None) -> None:
         self.name = name
@@ -48,14 +54,19 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._turn = asyncio.Lock()
 
+    @classmethod
+    async def start(cls, name: str, make: Callable[[], M], costs: Costs | None = None) -> Worker[M]:
+        """A worker whose model is made by `make` on the worker's own thread."""
+        worker = cls(name, costs)
+        worker.model = await worker.call(make, cost="load")
+        return worker
+
     async def call(self, job: Callable[..., T], *args: Any, cost: str = "call") -> T:
         """Run `job(*args)` and return its result. Raises what the job raises."""
         if is_virtual():
             async with self._turn:
-                began = time.process_time()
                 result = job(*args)
-                self.busy_s += time.process_time() - began
-                await asyncio.sleep(self._costs.get(f"{self.name}.{cost}", 0.0))
+                await self._pay(cost)
                 return result
         order = self._submit(lambda: job(*args), iterate=False)
         try:
@@ -83,10 +94,8 @@ class Worker:
                 try:
                     which = "first"
                     while True:
-                        began = time.process_time()
                         piece = next(pieces, _END)
-                        self.busy_s += time.process_time() - began
-                        await asyncio.sleep(self._costs.get(f"{self.name}.{cost}.{which}", 0.0))
+                        await self._pay(f"{cost}.{which}")
                         if piece is _END:
                             return
                         yield piece  # type: ignore[misc]  # _END is out of the way
@@ -111,6 +120,11 @@ class Worker:
         """Let the thread end after what it is at; does not wait for it."""
         if self._thread is not None:
             self._jobs.put(None)
+
+    async def _pay(self, cost: str) -> None:
+        seconds = self._costs.get(f"{self.name}.{cost}", 0.0)
+        self.busy_s += seconds
+        await asyncio.sleep(seconds)
 
     def _submit(self, work: Callable[[], Any], *, iterate: bool) -> _Job:
         if self._thread is None:
