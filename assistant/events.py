@@ -193,15 +193,6 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """An utterance of the user with its words."""
-
-    words: Words
-    began_s: float
-    ended_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Exchange:
     """What was said, and of the reply exactly what was heard: `heard` is a prefix of `generated`."""
 
@@ -218,5 +209,4 @@ class Conversation:
     """All that outlives a turn."""
 
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
-    unanswered: list[Said] = field(default_factory=list[Said])
     glimpses: list[Glimpse] = field(default_factory=list[Glimpse])

@@ -22,7 +22,7 @@ from assistant.workers import Worker
 THUMBNAIL = 32
 """pixels a side of the picture that frames are compared by"""
 CHANGED = 8.0
-"""mean difference of two thumbnails (0 to 255) that makes another view: camera noise stays under 3, a hand is over 10"""
+"""mean difference of two thumbnails (0 to 255) that makes another view: camera noise stays under 3"""
 KEPT = 24
 """glimpses kept with their pictures; older ones are dropped"""
 RECALL_S = 0.3

@@ -1,0 +1,229 @@
+"""Fakes for every seam, shipped: they do what a script says, at once and always the same, and are called scripted.
+
+Tests use them to reach every state of a conversation; `--mind scripted` (and `--recogniser`, `--voice`, `--eyes`) puts
+one in place of an engine to see which part of a chain is slow or wrong. None of them understands anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from assistant.backends import Message, Speech, Stop
+from assistant.backends.files import SilentSpeaker
+from assistant.events import HEARING_RATE_HZ, Block, Finding, Frame, Image, Phrase, Samples, Word, Words
+from assistant.pacing import Clock
+
+LOUD = 0.05
+"""mean absolute level (0 to 1) above which the scripted ear takes sound for a voice"""
+
+
+class ScriptedActivity:
+    """A voice is whatever is loud."""
+
+    window = 512
+
+    def start(self) -> None:
+        """No state."""
+
+    def voice(self, state: None, pcm: Samples) -> tuple[None, float]:
+        """Certainty, one way or the other."""
+        return None, 1.0 if float(np.abs(pcm).mean()) > LOUD else 0.0
+
+
+@dataclass(eq=False)
+class _Segment:
+    text: str
+    language: str
+    seconds: float = 0.0
+    shown: int = 0
+
+
+class ScriptedRecogniser:
+    """Hears the texts of its script, one per segment, in order; the last one again and again.
+
+    A text grows word by word, three words a second, while sound comes in.
+    """
+
+    def __init__(self, texts: Sequence[str] = ("these words are scripted",), languages: Sequence[str] = ("en", "zh")):
+        self.languages = tuple(languages)
+        self._texts = list(texts) or [""]
+
+    def start(self, language: str) -> _Segment:
+        """Take the next text of the script."""
+        text = self._texts.pop(0) if len(self._texts) > 1 else self._texts[0]
+        chinese = any("\u4e00" <= c <= "\u9fff" for c in text)
+        return _Segment(text, "zh" if chinese else "en")
+
+    def feed(self, segment: _Segment, pcm: Samples) -> Words | None:
+        """One more word for each third of a second."""
+        segment.seconds += len(pcm) / HEARING_RATE_HZ
+        words = segment.text.split()
+        count = min(len(words), int(3 * segment.seconds))
+        if count <= segment.shown:
+            return None
+        segment.shown = count
+        return Words(" ".join(words[:count]), (), segment.language)
+
+    def finish(self, segment: _Segment) -> Words:
+        """All of the text, its words spread evenly over the sound."""
+        words = segment.text.split()
+        step = segment.seconds / max(1, len(words))
+        timed = tuple(Word(w, i * step, (i + 1) * step) for i, w in enumerate(words))
+        return Words(segment.text, timed, segment.language)
+
+
+class ScriptedMind:
+    """Says the replies of its script, one per call, word by word; `{said}` is what was said, `{seen}` what stands in
+    front of it. The last reply is said again and again. A reply may also be an error, which is raised.
+
+    `heard` keeps the messages of every call.
+    """
+
+    def __init__(
+        self,
+        replies: Sequence[str | Exception] = ("You said: {said}.",),
+        sees: bool = False,
+        free: bool = True,
+        context_tokens: int = 2048,
+    ):
+        self.sees, self.free, self.context_tokens = sees, free, context_tokens
+        self.heard: list[tuple[Message, ...]] = []
+        self.grammars: list[str | None] = []
+        self._replies = list(replies)
+
+    def count(self, text: str) -> int:
+        """Words."""
+        return len(text.split())
+
+    def reply(self, messages: Sequence[Message], stop: Stop, grammar: str | None = None) -> Iterator[str]:
+        """The next reply of the script."""
+        self.heard.append(tuple(messages))
+        self.grammars.append(grammar)
+        reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+        if isinstance(reply, Exception):
+            raise reply
+        seen, _, said = messages[-1].text.rpartition("\n")
+        for i, word in enumerate(reply.replace("{said}", said).replace("{seen}", seen).split(" ")):
+            if stop():
+                return
+            yield word if i == 0 else " " + word
+
+
+class ScriptedEyes:
+    """Finds in every picture what its script says."""
+
+    def __init__(self, lines: Sequence[str] = ()):
+        self._findings = tuple(Finding("text", line, 1.0) for line in lines)
+
+    def look(self, image: Image) -> tuple[Finding, ...]:
+        """The findings of the script."""
+        return self._findings
+
+
+class ScriptedVoice:
+    """Says every character with a hum of its own length, so that marks are exact."""
+
+    def __init__(self, languages: Sequence[str] = ("en", "zh"), s_per_character: float = 0.05, rate_hz: int = 16_000):
+        self.languages = tuple(languages)
+        self._step = int(s_per_character * rate_hz)
+        self._rate_hz = rate_hz
+
+    def synthesise(self, text: str, language: str, stop: Stop) -> Speech:
+        """A hum of 200 Hz, one mark a word."""
+        time = np.arange(len(text) * self._step, dtype=np.float32) / self._rate_hz
+        ends = [i for i in range(1, len(text) + 1) if i == len(text) or (text[i] == " " and text[i - 1] != " ")]
+        hum = (0.3 * np.sin(2 * np.pi * 200 * time)).astype(np.float32)
+        return Speech(hum, self._rate_hz, tuple((end, end * self._step) for end in ends))
+
+
+class ScriptedMicrophone:
+    """Hears a hum during the given spans (from, to, in seconds) and silence between them, `seconds` long.
+
+    `block_s` is a test's: the real ones bring 10 ms.
+    """
+
+    def __init__(
+        self, clock: Clock, spans: Sequence[tuple[float, float]], seconds: float | None = None, block_s: float = 0.032
+    ):
+        self.over = False
+        self._clock = clock
+        self._spans = list(spans)
+        self._seconds = seconds if seconds is not None else (spans[-1][1] + 0.1 if spans else 0.0)
+        self._size = int(block_s * HEARING_RATE_HZ)
+        self._closed = False
+
+    async def blocks(self) -> AsyncIterator[Block]:
+        """The blocks, each when its last sample is due."""
+        self._clock.start()
+        loud = np.full(self._size, 0.3, dtype=np.float32)
+        quiet = np.zeros(self._size, dtype=np.float32)
+        step, count = self._size / HEARING_RATE_HZ, 0
+        while not self._closed:
+            at_s = count * step
+            await self._clock.until(at_s + step)
+            self.over = at_s >= self._seconds
+            while self._spans and self._spans[0][1] <= at_s:
+                self._spans.pop(0)
+            yield Block(at_s, loud if self._spans and self._spans[0][0] <= at_s else quiet)
+            count += 1
+
+    def close(self) -> None:
+        """End after the block that is under way."""
+        self._closed = True
+
+
+@dataclass
+class ScriptedCamera:
+    """Shows each picture from its time (seconds) on."""
+
+    pictures: Sequence[tuple[float, Image]] = ()
+
+    def frame(self, at_s: float) -> Frame | None:
+        """The picture of the moment."""
+        shown = [(t, image) for t, image in self.pictures if t <= at_s]
+        return Frame(*shown[-1]) if shown else None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class Sounded:
+    """What a `RecordingSpeaker` was told, and when (seconds)."""
+
+    at_s: float
+    what: str
+    phrase: Phrase | None = None
+
+
+class RecordingSpeaker(SilentSpeaker):
+    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, duck, restore."""
+
+    def __init__(self, clock: Clock):
+        super().__init__(clock)
+        self._its_clock = clock
+        self.record: list[Sounded] = []
+
+    async def play(self, phrase: Phrase) -> float:
+        """Play, and note it with the time its first sample sounds."""
+        at_s = await super().play(phrase)
+        self.record.append(Sounded(at_s, "play", phrase))
+        return at_s
+
+    def stop(self):
+        """Stop, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "stop"))
+        return super().stop()
+
+    def duck(self) -> None:
+        """Duck, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "duck"))
+        super().duck()
+
+    def restore(self) -> None:
+        """Restore, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "restore"))
+        super().restore()

@@ -1,0 +1,440 @@
+"""The conversation: hear, think, speak, and be interrupted. Read this file first.
+
+`converse` is the one main loop: it turns what is heard into turns. `answer` is one reply, and one asyncio task: all
+that belongs to it lives in its stack frame, barge-in cancels it, and its `finally` asks the loudspeaker what was heard and
+commits exactly that. A reply is begun at the first pause behind a closed gate, and only one whose gate opened may touch
+the loudspeaker or the history. Knows the seams, and no engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from assistant.backends import Camera, Eyes, Message, Microphone, Mind, Speaker, Voice, VoiceActivity
+from assistant.errors import AssistantError, DeviceError, EngineError, OutputError
+from assistant.eventlog import EventLog, HeldLog
+from assistant.events import (
+    Block,
+    Conversation,
+    Exchange,
+    FalseAlarm,
+    Glimpse,
+    HearingEvent,
+    Onset,
+    Pause,
+    Resumed,
+    Speaking,
+    Utterance,
+    Words,
+)
+from assistant.fusing import Fusion, fuse
+from assistant.grounding import asks_to_see
+from assistant.hearing import TurnTaking, hear
+from assistant.pacing import Clock
+from assistant.prompting import compose, prompt
+from assistant.seeing import Sight, recall
+from assistant.speaking import ReplyText, Span, heard, make_phrase, speakable
+from assistant.timing import Marks, stages_ms
+from assistant.transcribing import Segment, Transcriber, joined
+from assistant.workers import Worker
+
+T = TypeVar("T")
+
+TROUBLES = 3
+"""turns that may fail one after the other before the program gives up"""
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What the assistant hears, sees and speaks through."""
+
+    microphone: Microphone
+    camera: Camera
+    speaker: Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The engines, each on its worker; voice activity is quick enough to run where it stands."""
+
+    activity: VoiceActivity
+    transcriber: Transcriber
+    mind: Worker[Mind]
+    voice: Worker[Voice]
+    eyes: Worker[Eyes] | None
+
+    @property
+    def busy_s(self) -> float:
+        """Processor seconds all engines of a reply have taken so far."""
+        return self.mind.busy_s + self.voice.busy_s + (self.eyes.busy_s if self.eyes else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How to talk: the language wanted, turn-taking, and what a turn may use."""
+
+    language: str = "auto"
+    turn: TurnTaking = field(default_factory=TurnTaking)
+    fusion: str = "auto"
+    see_wait_s: float = 0.8
+    """a turn that asks about the picture waits this long for it to be read"""
+    watch_interval_s: float = 0.5
+    budget_tokens: int = 600
+    memory: bool = True
+    """False: no exchange and no glimpse outlives its turn"""
+
+
+@dataclass(eq=False, slots=True)
+class Talk:
+    """All that the turns of one talk share."""
+
+    devices: Devices
+    models: Models
+    rules: Rules
+    conversation: Conversation
+    clock: Clock
+    log: EventLog
+    sight: Sight
+    unanswered: list[tuple[Segment, ...]] = field(default_factory=list[tuple[Segment, ...]])
+    """utterances that were said and got no answer that was heard; grows at `Utterance` only"""
+    troubles: int = 0
+    """turns that failed since the last that did not"""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Draft:
+    """What a reply is made from. Its gate opens once, when the turn is over and nothing else was said or shown."""
+
+    segments: tuple[Segment, ...]
+    glimpse: Glimpse | None
+    before: tuple[tuple[Segment, ...], ...]
+    """what was said earlier and got no answer yet"""
+    marks: Marks
+    log: HeldLog
+    busy_s: float
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def open(self, at_s: float) -> None:
+        """Let the reply out."""
+        self.marks.endpoint_s = at_s
+        self.gate.set()
+        self.log.open()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Turn:
+    """A draft and the task that answers it."""
+
+    draft: Draft
+    task: asyncio.Task[None]
+
+    @property
+    def alive(self) -> bool:
+        """Still thinking, speaking, or waiting at its gate."""
+        return not self.task.done()
+
+
+# ---------------------------------------------------------------- the loop
+
+
+async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) -> None:
+    """Talk until the microphone ends. Raises AssistantError when three turns in a row failed or a device is lost.
+
+    Cancelling it (Ctrl-C) ends the reply that is being spoken, and commits what was heard of it.
+    """
+    turn: Turn | None = None
+
+    def busy() -> bool:
+        return (turn is not None and turn.alive) or talk.devices.speaker.sounding
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(talk.sight.watch(talk.rules.watch_interval_s))
+            listening = hear(
+                talk.devices.microphone,
+                talk.models.activity,
+                talk.models.transcriber,
+                talk.rules.turn,
+                busy=busy,
+                level=level,
+            )
+            async with aclosing(listening) as events:
+                async for event in events:
+                    _log_hearing(talk.log, event)
+                    match event:
+                        case Onset():
+                            if talk.devices.speaker.sounding:
+                                talk.devices.speaker.duck()
+                        case FalseAlarm():
+                            talk.devices.speaker.restore()
+                        case Speaking():
+                            await cancel(turn)
+                        case Pause(voice_s):
+                            await cancel(turn)
+                            turn = begin(talk, tasks, voice_s)
+                        case Resumed():
+                            await drop(talk, turn, "resumed")
+                        case Utterance():
+                            turn = await settle(talk, tasks, turn, event)
+            watching.cancel()
+    except* AssistantError as group:
+        raise _first(group) from None
+
+
+def begin(talk: Talk, tasks: asyncio.TaskGroup, voice_ended_s: float) -> Turn:
+    """Start a reply to what was said so far, behind a closed gate."""
+    talk.sight.look(talk.clock.now_s(), "asked")
+    draft = Draft(
+        segments=talk.models.transcriber.segments,
+        glimpse=recall(talk.conversation.glimpses, voice_ended_s),
+        before=tuple(u for u in talk.unanswered if u != talk.models.transcriber.segments),
+        marks=Marks(voice_ended_s),
+        log=HeldLog(talk.log),
+        busy_s=talk.models.busy_s,
+    )
+    return Turn(draft, tasks.create_task(answer(talk, draft)))
+
+
+async def settle(talk: Talk, tasks: asyncio.TaskGroup, turn: Turn | None, said: Utterance) -> Turn:
+    """The turn is over: open the gate of the draft that was made from it, else answer anew.
+
+    A draft that failed behind its gate is tried again here, and a failure is then told.
+    """
+    talk.devices.speaker.restore()
+    talk.unanswered.append(talk.models.transcriber.segments)
+    if turn is not None and turn.alive and not turn.draft.gate.is_set():
+        if turn.draft.segments != talk.models.transcriber.segments:
+            await drop(talk, turn, "other words")
+        elif _id(turn.draft.glimpse) != _id(recall(talk.conversation.glimpses, said.ended_s)):
+            await drop(talk, turn, "other frame")
+        else:
+            turn.draft.open(talk.clock.now_s())
+            return turn
+    else:
+        await cancel(turn)
+    turn = begin(talk, tasks, said.ended_s)
+    turn.draft.open(talk.clock.now_s())
+    return turn
+
+
+async def cancel(turn: Turn | None) -> None:
+    """End a turn and wait until its task is over, never for a worker; what was heard of it is committed by then."""
+    if turn is not None and turn.alive:
+        turn.task.cancel()
+        await asyncio.wait({turn.task})
+
+
+async def drop(talk: Talk, turn: Turn | None, why: str) -> None:
+    """Throw a draft away, and say so in the log."""
+    if turn is not None and not turn.draft.gate.is_set():
+        await cancel(turn)
+        talk.log.emit("draft", why=why, cpu_ms=round(1000 * (talk.models.busy_s - turn.draft.busy_s), 1))
+
+
+def _id(glimpse: Glimpse | None) -> int | None:
+    return glimpse.id if glimpse is not None else None
+
+
+def _forget(talk: Talk, draft: Draft) -> None:
+    """What this draft answers is no longer unanswered."""
+    talk.unanswered = [u for u in talk.unanswered if u not in (*draft.before, draft.segments)]
+
+
+def _first(group: BaseExceptionGroup[AssistantError]) -> AssistantError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, AssistantError)
+    return error
+
+
+def _log_hearing(log: EventLog, event: HearingEvent) -> None:
+    match event:
+        case Utterance(began_s, ended_s):
+            log.emit("utterance", began_s=round(began_s, 3), ended_s=round(ended_s, 3))
+        case Onset(voice_s) | Speaking(voice_s) | Pause(voice_s) | Resumed(voice_s) | FalseAlarm(voice_s):
+            name = "false_alarm" if isinstance(event, FalseAlarm) else type(event).__name__.lower()
+            log.emit(name, voice_s=round(voice_s, 3))
+
+
+# ---------------------------------------------------------------- one reply
+
+
+async def answer(talk: Talk, draft: Draft) -> None:
+    """Answer what was said. A failure of an open turn is told aloud and logged; a draft's is silent.
+
+    Raises EngineError with the third failure in a row; DeviceError and OutputError as they come.
+    """
+    try:
+        await reply(talk, draft)
+        if draft.gate.is_set():
+            talk.troubles = 0
+    except (DeviceError, OutputError):
+        raise
+    except Exception as error:  # whatever an engine raised must cost one turn and not the talk
+        if not draft.gate.is_set():
+            return
+        talk.troubles += 1
+        talk.log.emit("trouble", where="turn", message=str(error) or repr(error), kept_going=talk.troubles < TROUBLES)
+        if talk.troubles >= TROUBLES:
+            raise EngineError(
+                f"wanted an answer, but {TROUBLES} turns in a row failed, the last with: {error}; "
+                "choose another engine or see the events"
+            ) from error
+        await apologise(talk)
+
+
+async def reply(talk: Talk, draft: Draft) -> None:
+    """Recognise, look, think, and speak phrase by phrase; in the end commit what was heard."""
+    clock, speaker, marks, log = talk.clock, talk.devices.speaker, draft.marks, draft.log
+    voice = talk.models.voice
+    said, fusion, text = "", Fusion("none", ""), ReplyText()
+    try:
+        words = await understand(talk, draft)
+        said, marks.recognise_s = words.text, clock.now_s()
+        if not said:
+            _forget(talk, draft)
+            return
+        fusion = await look(talk, draft, words)
+        marks.see_s = clock.now_s()
+        messages = compose(
+            said,
+            talk.conversation.exchanges,
+            language=words.language,
+            seen=fusion.context,
+            images=fusion.images,
+            budget_tokens=talk.rules.budget_tokens,
+            count=talk.models.mind.model.count,
+        )
+        async with aclosing(ahead(think(talk.models.mind, messages, fusion.grammar, text))) as spans:
+            async for span in spans:
+                marks.think_s = marks.think_s or clock.now_s()
+                spoken = speakable(text.generated[span.begin : span.end], words.language)
+                if not spoken.text:
+                    continue
+                log.emit("phrase", text=spoken.text)
+                speech = await voice.stoppable(voice.model.synthesise, spoken.text, words.language, cost="synthesise")
+                marks.speak_s = marks.speak_s or clock.now_s()
+                await draft.gate.wait()
+                sounds_s = await speaker.play(make_phrase(span.begin, spoken, speech))
+                log.emit(
+                    "playing", text=text.generated[span.begin : span.end].strip(), first_sample_s=round(sounds_s, 4)
+                )
+                if marks.output_s is None:
+                    marks.output_s = sounds_s
+                    v2v_ms = round(1000 * (sounds_s - marks.voice_ended_s), 1)
+                    log.emit("turn", voice_to_voice_ms=v2v_ms, stages=stages_ms(marks))
+        if marks.output_s is None:
+            raise EngineError("wanted an answer, but the mind said nothing; try another mind")
+        await speaker.drain()
+    finally:
+        if draft.gate.is_set():
+            commit(talk, draft, said, text.generated, fusion.glimpses)
+
+
+async def think(
+    mind: Worker[Mind], messages: list[Message], grammar: str | None, text: ReplyText
+) -> AsyncGenerator[Span]:
+    """The mind's reply as phrases, each a span of `text.generated`, which grows as it is thought."""
+    pieces = mind.stream(lambda stop: mind.model.reply(messages, stop, grammar), cost="reply")
+    async with aclosing(pieces):
+        async for piece in pieces:
+            for span in text.feed(piece):
+                yield span
+    for span in text.finish():
+        yield span
+
+
+async def ahead(source: AsyncGenerator[T], size: int = 2) -> AsyncGenerator[T]:
+    """Iterate over `source` in a task of its own, at most `size` items ahead of whoever takes them."""
+    room, items, done = asyncio.Semaphore(size), asyncio.Queue[T | None](), None
+
+    async def pump() -> None:
+        async with aclosing(source):
+            async for item in source:
+                await room.acquire()
+                items.put_nowait(item)
+
+    task = asyncio.create_task(pump())
+    task.add_done_callback(lambda _: items.put_nowait(done))
+    try:
+        while (item := await items.get()) is not done:
+            room.release()
+            yield item
+        task.result()
+    finally:
+        task.cancel()
+
+
+async def understand(talk: Talk, draft: Draft) -> Words:
+    """The final words of the turn, with what was said before and got no answer in front of them."""
+    earlier = [await joined(segments) for segments in draft.before]
+    words = await joined(draft.segments)
+    language = words.language if talk.rules.language == "auto" else talk.rules.language
+    timed = [[w.text, round(w.began_s, 3), round(w.ended_s, 3), round(w.p, 3)] for w in words.words]
+    draft.log.emit("words", text=words.text, final=True, language=language, words=timed)
+    text = " ".join(w.text for w in (*earlier, words) if w.text) if words.text else ""
+    return Words(text, words.words, language)
+
+
+async def look(talk: Talk, draft: Draft, words: Words) -> Fusion:
+    """What sight adds to this turn; waits for the picture to be read only where the question needs it."""
+    rules, mind = talk.rules, talk.models.mind.model
+    glimpse = draft.glimpse
+    if glimpse is not None and not mind.sees and asks_to_see(words.text, words.language):
+        try:
+            glimpse = await asyncio.wait_for(talk.sight.read(glimpse), rules.see_wait_s)
+        except TimeoutError:
+            draft.log.emit("trouble", where="eyes", message="the picture was not read in time", kept_going=True)
+        except EngineError as error:
+            draft.log.emit("trouble", where="eyes", message=str(error), kept_going=True)
+    fusion = fuse(
+        words.text,
+        glimpse,
+        talk.conversation.glimpses,
+        talk.conversation.exchanges,
+        mode=rules.fusion,
+        mind_sees=mind.sees,
+        mind_free=mind.free,
+        now_s=talk.clock.now_s(),
+        language=words.language,
+    )
+    draft.log.emit(
+        "fusion", mode=fusion.mode, why=fusion.why, glimpses=list(fusion.glimpses), crops=[], notes=fusion.context
+    )
+    return fusion
+
+
+def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int, ...]) -> None:
+    """Silence the loudspeaker and keep exactly what was heard; nothing heard leaves the speech unanswered."""
+    was_heard = heard(talk.devices.speaker.stop(), generated)
+    if not was_heard:
+        return
+    _forget(talk, draft)
+    exchange = Exchange(draft.marks.voice_ended_s, said, generated, was_heard, was_heard != generated, seen)
+    talk.log.emit(
+        "exchange", said=said, generated=generated, heard=was_heard, cut=exchange.cut, seen=list(exchange.seen)
+    )
+    if talk.rules.memory:
+        talk.conversation.exchanges.append(exchange)
+    else:
+        talk.conversation.glimpses.clear()
+
+
+async def apologise(talk: Talk) -> None:
+    """Say in one sentence that a turn was lost; if not even that can be said, the log has it."""
+    voice, speaker = talk.models.voice, talk.devices.speaker
+    language = "zh" if talk.rules.language == "zh" else "en"
+    spoken = speakable(prompt("trouble", language), language)
+    try:
+        speech = await voice.stoppable(voice.model.synthesise, spoken.text, language, cost="synthesise")
+        await speaker.play(make_phrase(0, spoken, speech))
+        await speaker.drain()
+    except EngineError as error:
+        talk.log.emit("trouble", where="voice", message=str(error), kept_going=True)
+    finally:
+        speaker.stop()

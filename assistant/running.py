@@ -1,0 +1,415 @@
+"""From a configuration to a running conversation: choose engines, open devices, load, talk, close.
+
+The one place where slots, devices, clock and log are put together; `run_session` is what `assistant run` does, and the
+demo and the bench do the same with devices of their own. Knows the seams and the configuration, no engine's inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant import __version__, pacing
+from assistant.backends import Camera, Microphone, Speaker, load
+from assistant.conversation import Devices, Models, Rules, Talk, converse, think
+from assistant.errors import ConfigError, EngineError, OutputError
+from assistant.eventlog import EventFile, EventLog, Sink
+from assistant.events import HEARING_RATE_HZ, Block, Conversation, Frame, Glimpse, Words
+from assistant.fusing import fuse
+from assistant.hearing import TurnTaking
+from assistant.pacing import Clock, Costs
+from assistant.prompting import compose, prompt
+from assistant.seeing import Sight
+from assistant.speaking import ReplyText
+from assistant.transcribing import Transcriber
+from assistant.workers import Worker
+
+if TYPE_CHECKING:
+    from assistant.config import Config
+
+BUILT_IN = {"activity": "silero", "recogniser": "pocketsphinx", "mind": "llama", "eyes": "ocr", "voice": "espeak"}
+"""what runs on a machine with nothing but packages"""
+SLOTS = tuple(BUILT_IN)
+BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
+
+
+# ---------------------------------------------------------------- which engines
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An engine for a slot, and why it was chosen, in a few words."""
+
+    name: str
+    why: str
+
+
+def choose(config: Config) -> dict[str, Choice]:
+    """An engine for every slot. Raises ConfigError where the tier is not there."""
+    tier = config.assistant.tier
+    if tier not in ("auto", "builtin"):
+        raise ConfigError(
+            f"wanted tier '{tier}', only the built-in tier chooses by itself so far; "
+            "name engines one by one, as in --recogniser whisper --voice coqui"
+        )
+    chosen: dict[str, Choice] = {}
+    for slot, built_in in BUILT_IN.items():
+        asked = getattr(config, slot).engine
+        chosen[slot] = Choice(built_in, "built in") if asked == "auto" else Choice(asked, "asked for")
+    return chosen
+
+
+def options(config: Config, slot: str, name: str) -> dict[str, Any]:
+    """The keyword arguments of an engine: its table in the configuration, and what all of a kind are told."""
+    own = dict(config.options(slot, name))
+    if name == "llama":
+        own.setdefault("store", store_settings(config))
+        own.setdefault("max_tokens", config.mind.max_reply_tokens)
+    if name == "transformers":
+        own.setdefault("max_tokens", config.mind.max_reply_tokens)
+    if name in ("whisper", "transformers", "coqui"):
+        own.setdefault("offline", config.assistant.offline)
+    return own
+
+
+def store_settings(config: Config) -> Any:
+    """Where weights are kept and may come from."""
+    from assistant.models import StoreSettings
+
+    models = config.models
+    return StoreSettings(
+        folder=Path(models.folder).expanduser() if models.folder else None,
+        wheels=tuple(models.wheels),
+        index=models.index or None,
+        offline=config.assistant.offline,
+    )
+
+
+def check_language(config: Config, slot: str, engine: Any) -> None:
+    """Raise EngineError where the language that was asked for is none of the engine's."""
+    wanted = config.assistant.language
+    if wanted != "auto" and wanted not in engine.languages:
+        cure = "--recogniser whisper" if slot == "recogniser" else "--voice espeak"
+        raise EngineError(
+            f"wanted a {slot} for '{wanted}', got one for {', '.join(engine.languages)} only; use {cure}, "
+            f"or --language {engine.languages[0]}"
+        )
+
+
+async def hire(config: Config, slot: str, name: str, costs: Costs | None = None) -> Worker[Any]:
+    """Load one engine on a worker of its own."""
+    worker = await Worker.start(slot, lambda: load(slot, name, **options(config, slot, name)), costs)
+    if slot in ("recogniser", "voice"):
+        check_language(config, slot, worker.model)
+    return worker
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines of a session, loaded; a talk after a talk can use them."""
+
+    activity: Any
+    recogniser: Worker[Any]
+    mind: Worker[Any]
+    eyes: Worker[Any]
+    voice: Worker[Any]
+    chosen: Mapping[str, Choice]
+
+    def close(self) -> None:
+        """Let the threads end."""
+        for worker in (self.recogniser, self.mind, self.eyes, self.voice):
+            getattr(worker.model, "close", lambda: None)()
+            worker.close()
+
+
+async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
+    """All engines at the same time, each on its thread. Raises what the first that fails raises."""
+    chosen = choose(config)
+    loading = {slot: hire(config, slot, chosen[slot].name, costs) for slot in SLOTS if slot != "activity"}
+    if pacing.is_virtual():
+        workers = [await one for one in loading.values()]
+    else:
+        workers = await asyncio.gather(*loading.values())
+    activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
+    return Engines(activity, *workers, chosen=chosen)
+
+
+# ---------------------------------------------------------------- a session
+
+
+def rules(config: Config) -> Rules:
+    """The configuration's part that the conversation goes by."""
+    turn = config.turn
+    return Rules(
+        language=config.assistant.language,
+        turn=TurnTaking(
+            turn.onset_p, turn.confirm_s, turn.false_alarm_s, turn.pause_s, turn.end_s, turn.longest_s, turn.preroll_s
+        ),
+        fusion=config.fusion.mode,
+        see_wait_s=config.fusion.see_wait_s,
+        watch_interval_s=config.camera.watch_interval_s,
+        budget_tokens=config.mind.budget_tokens,
+        memory=config.assistant.memory,
+    )
+
+
+def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog) -> Talk:
+    """A conversation that has not begun."""
+
+    def partial(words: Words) -> None:
+        timed = [[w.text, round(w.began_s, 3), round(w.ended_s, 3), round(w.p, 3)] for w in words.words]
+        log.emit("words", text=words.text, final=False, language=words.language, words=timed)
+
+    conversation = Conversation()
+    transcriber = Transcriber(engines.recogniser, config.assistant.language, partial)
+    return Talk(
+        devices=devices,
+        models=Models(engines.activity, transcriber, engines.mind, engines.voice, engines.eyes),
+        rules=rules(config),
+        conversation=conversation,
+        clock=clock,
+        log=log,
+        sight=Sight(devices.camera, engines.eyes, conversation, clock, log),
+    )
+
+
+async def talk_over(
+    config: Config,
+    engines: Engines,
+    open_devices: Callable[[Clock], Devices],
+    sinks: tuple[Sink, ...] = (),
+    level: Callable[[Block], None] = lambda _: None,
+) -> Talk:
+    """Hold one conversation over devices that are opened here and closed in the end, whatever happens."""
+    clock = Clock()
+    devices = open_devices(clock)
+    log = EventLog(clock, *sinks)
+    talk = make_talk(config, engines, devices, clock, log)
+    log.emit(
+        "ready",
+        engines={slot: {"name": c.name, "why": c.why} for slot, c in engines.chosen.items()},
+        sample_rate_hz={
+            "microphone": getattr(devices.microphone, "rate_hz", HEARING_RATE_HZ),
+            "recogniser": HEARING_RATE_HZ,
+            "speaker": getattr(devices.speaker, "rate_hz", 0),
+        },
+        version=__version__,
+    )
+    try:
+        await converse(talk, level)
+    finally:
+        log.emit("done", exchanges=len(talk.conversation.exchanges), seconds=round(clock.now_s(), 3))
+        with ExitStack() as closing:
+            closing.callback(devices.microphone.close)
+            closing.callback(devices.camera.close)
+            closing.callback(devices.speaker.close)
+    return talk
+
+
+def read_costs(path: Path | None) -> Costs:
+    """A cost table: a JSON object of seconds, as `{"mind.reply.first": 0.1}`. Raises ConfigError."""
+    if path is None:
+        return {}
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        return {str(key): float(seconds) for key, seconds in table.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f'wanted a table of costs like {{"mind.reply.first": 0.1}} in {path}, {error}') from error
+
+
+def open_devices(config: Config, clock: Clock) -> Devices:
+    """The devices that the configuration names; what is open is closed again when a later one cannot be had."""
+    from assistant.backends.devices import open_camera, open_microphone, open_speaker
+
+    with ExitStack() as opened:
+        microphone: Microphone = open_microphone(config.microphone.source, clock)
+        opened.callback(microphone.close)
+        camera: Camera = open_camera(config.camera.source, clock, config.camera.folder_interval_s)
+        opened.callback(camera.close)
+        speaker: Speaker = open_speaker(config.speaker.sink, clock)
+        opened.pop_all()
+        return Devices(microphone, camera, speaker)
+
+
+def run_session(
+    config: Config,
+    *,
+    pace: str = "real",
+    events_path: Path | None = None,
+    costs_path: Path | None = None,
+    display: Any = None,
+) -> None:
+    """`assistant run`: talk over the configured devices until they end or Ctrl-C.
+
+    Raises AssistantError; a KeyboardInterrupt comes out after what was heard is committed and every file is closed. An
+    events file that could not be written to the end is raised last: the talk went on without it.
+    """
+    fast = pace == "fast"
+    if fast and not (config.microphone.source == "none" or Path(config.microphone.source).suffix):
+        raise ConfigError("wanted a sound file as microphone for --pace fast, got a device; add --microphone FILE.wav")
+    costs = read_costs(costs_path)
+    prepare(config, display)
+    _run(lambda clock: open_devices(config, clock), config, costs, events_path, display, fast=fast)
+
+
+def _run(
+    open_them: Callable[[Clock], Devices],
+    config: Config,
+    costs: Costs,
+    events_path: Path | None,
+    display: Any,
+    *,
+    fast: bool,
+) -> None:
+    events = EventFile(events_path) if events_path is not None else None
+    sinks: list[Sink] = [events] if events is not None else []
+    if display is not None:
+        sinks.append(display.show)
+
+    async def main() -> None:
+        engines = await load_engines(config, costs)
+        try:
+            await talk_over(config, engines, open_them, tuple(sinks), _meter(display))
+        finally:
+            engines.close()
+
+    try:
+        pacing.run(main(), fast=fast)
+    finally:
+        if events is not None:
+            events.close()
+    if events is not None and events.failure is not None:
+        raise events.failure
+
+
+def _meter(display: Any) -> Callable[[Block], None]:
+    """Ten times a second, tell the display how loud it is, in dBFS."""
+    if display is None:
+        return lambda _: None
+    due_s = 0.0
+
+    def level(block: Block) -> None:
+        nonlocal due_s
+        if block.at_s >= due_s:
+            due_s = block.at_s + 0.1
+            rms = math.sqrt(float((block.pcm**2).mean()) or 1e-12)
+            display.level(max(-96.0, 20 * math.log10(rms)))
+
+    return level
+
+
+def prepare(config: Config, display: Any = None) -> None:
+    """Get the weights that the chosen engines need and that are not here: the built-in mind's. Raises WeightsError."""
+    if choose(config)["mind"].name != "llama":
+        return
+    model = config.options("mind", "llama").get("model", BUILT_IN_MIND)
+    from assistant import models
+
+    settings = store_settings(config)
+    if model in models.names() and models.locate(model, settings) is None:
+        models.fetch(model, settings, progress=getattr(display, "progress", None))
+
+
+# ---------------------------------------------------------------- the demo
+
+
+def demo(config: Config, out: Path, display: Any = None) -> None:
+    """`assistant demo`: the conversation that comes with the package, at the speed of sound.
+
+    Leaves `conversation.wav` (left the user, right the assistant), `reply.wav` and `events.jsonl` in `out`.
+    Raises OutputError where the folder cannot be written.
+    """
+    from assistant.backends.files import FileMicrophone, FileSpeaker, PictureCamera, read_sound
+    from assistant.demo import mix, script
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"wanted to write the demo to {out}, {error.strerror}; choose another --out") from error
+    talk = script()
+    prepare(config, display)
+
+    def open_them(clock: Clock) -> Devices:
+        return Devices(
+            FileMicrophone(read_sound(talk.sound), clock),
+            PictureCamera(talk.pictures),
+            FileSpeaker(out / "reply.wav", clock),
+        )
+
+    try:
+        _run(open_them, config, {}, out / "events.jsonl", display, fast=False)
+    finally:
+        if (out / "reply.wav").is_file():
+            mix(talk.sound, out / "reply.wav", out / "conversation.wav")
+
+
+# ---------------------------------------------------------------- single looks
+
+
+def look(config: Config, images: Sequence[Path], question: str | None, mode: str | None = None) -> dict[str, Any]:
+    """`assistant look`: answer a question about pictures and videos, or describe them; the contract's keys.
+
+    The last picture is the one in view; those before it are memory, a second apart.
+    """
+    prepare(config)
+    return pacing.run(_look(config, images, question, mode), fast=False)
+
+
+async def _look(config: Config, images: Sequence[Path], question: str | None, mode: str | None) -> dict[str, Any]:
+    from assistant.backends.files import read_pictures
+    from assistant.seeing import keep
+
+    glimpses: list[Glimpse] = []
+    for path in images:
+        for image in read_pictures(path):
+            glimpses, _ = keep(glimpses, Frame(float(len(glimpses)), image), "asked")
+    chosen = choose(config)
+    eyes, mind = await asyncio.gather(*(hire(config, slot, chosen[slot].name) for slot in ("eyes", "mind")))
+    language = config.assistant.language
+    asked = question or prompt("describe", language)
+    if language == "auto":
+        language = "zh" if any("\u4e00" <= c <= "\u9fff" for c in asked) else "en"
+    try:
+        seeing = mind.model.sees and mode != "late"
+        if not seeing:
+            glimpses = [replace(g, findings=await eyes.call(eyes.model.look, g.image, cost="look")) for g in glimpses]
+        fusion = fuse(
+            asked,
+            glimpses[-1],
+            glimpses,
+            (),
+            mode=mode or config.fusion.mode,
+            mind_sees=mind.model.sees,
+            mind_free=mind.model.free,
+            now_s=float(len(glimpses)),
+            language=language,
+        )
+        messages = compose(
+            asked,
+            (),
+            language=language,
+            seen=fusion.context,
+            images=fusion.images,
+            budget_tokens=config.mind.budget_tokens,
+            count=mind.model.count,
+        )
+        text = ReplyText()
+        async with aclosing(think(mind, messages, fusion.grammar, text)) as spans:
+            async for _ in spans:
+                pass
+    finally:
+        for worker in (eyes, mind):
+            getattr(worker.model, "close", lambda: None)()
+            worker.close()
+    evidence = [
+        {"glimpse": g.id, "at_s": g.at_s, "text": f.text, "labels": [f.kind], "crop": f.box, "score": round(f.score, 3)}
+        for g in glimpses
+        for f in g.findings or ()
+    ]
+    return {"answer": text.generated, "mode": fusion.mode, "why": fusion.why, "evidence": evidence}

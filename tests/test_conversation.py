@@ -1,0 +1,280 @@
+"""Every rule of the loop, on scripted engines in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from talking import Scene, hold, talk_through
+
+from assistant import pacing
+from assistant.backends.scripted import ScriptedMind, ScriptedVoice
+from assistant.conversation import Rules
+from assistant.errors import EngineError
+
+LONG = "This is a long answer, it goes on for quite a while. It has a second sentence. And there is a third one too."
+LONG_S = 3.5
+"""about when the reply to a turn that ended at 2 s is in its second sentence"""
+
+
+def test_what_is_said_is_answered_and_both_are_remembered():
+    held = talk_through([(1, 2)], ["hello there"], ["Hello to you."])
+    (exchange,) = held.exchanges
+    assert (exchange.said, exchange.heard, exchange.cut) == ("hello there", "Hello to you.", False)
+    (playing,) = held.all("playing")
+    assert playing["first_sample_s"] == pytest.approx(2.5, abs=0.1)
+    (turn,) = held.all("turn")
+    assert turn["voice_to_voice_ms"] == pytest.approx(sum(turn["stages"].values()), abs=0.5)
+
+
+def test_the_history_reaches_the_mind_turn_by_turn():
+    held = talk_through([(1, 2), (8, 9)], ["my name is Anna", "who am I"], ["Nice to meet you.", "You are Anna."])
+    assert [(m.role, m.text) for m in held.mind.heard[-1][1:]] == [
+        ("user", "my name is Anna"),
+        ("assistant", "Nice to meet you."),
+        ("user", "who am I"),
+    ]
+
+
+def test_history_is_kept_within_the_budget_and_the_newest_stays():
+    rules = Rules(budget_tokens=80)
+    spans = [(1 + 6 * i, 2 + 6 * i) for i in range(8)]
+    held = talk_through(spans, [f"question number {i}" for i in range(8)], ["Short."], rules=rules)
+    last = held.mind.heard[-1]
+    assert sum(len(m.text.split()) for m in last) <= 80
+    assert last[-1].text == "question number 7"
+    assert last[-3].text == "question number 6"
+    assert "question number 0" not in [m.text for m in last]
+
+
+def test_thinking_is_never_spoken():
+    held = talk_through([(1, 2)], ["hi"], ["<think>They greet me. I greet back.</think>Good morning."])
+    assert held.exchanges[0].generated == held.exchanges[0].heard == "Good morning."
+    assert all("greet" not in p["text"] for p in held.all("phrase"))
+
+
+# ---------------------------------------------------------------- the gate
+
+
+def test_a_reply_is_ready_behind_its_gate_when_the_turn_is_over():
+    costs = {"mind.reply.first": 0.1, "voice.synthesise": 0.1, "recogniser.finish": 0.05}
+    held = talk_through([(1, 2)], costs=costs)
+    (turn,) = held.all("turn")
+    assert turn["stages"]["endpoint_ms"] == pytest.approx(turn["voice_to_voice_ms"], abs=40)
+    assert held.exchanges
+
+
+def test_behind_a_closed_gate_one_phrase_is_synthesised_and_nothing_is_heard_or_logged():
+    class Counting(ScriptedVoice):
+        def __init__(self):
+            super().__init__()
+            self.texts = []
+
+        def synthesise(self, text, language, stop):
+            self.texts.append(text)
+            return super().synthesise(text, language, stop)
+
+    voice = Counting()
+    from assistant.hearing import TurnTaking
+
+    rules = Rules(turn=TurnTaking(end_s=5.0))
+    held = talk_through([(1, 2)], replies=[LONG], rules=rules, voice=voice, cancel_at_s=4.0)
+    assert len(voice.texts) == 1
+    assert not held.record("play") and not held.exchanges
+    assert not [e for e in held.events if e["type"] in ("phrase", "playing", "fusion", "turn", "exchange")]
+
+
+def test_a_draft_is_dropped_when_the_user_goes_on_and_the_words_are_joined():
+    held = talk_through([(1, 2), (2.35, 3)], ["tell me", "about the sea"], ["It is wide."])
+    assert [d["why"] for d in held.all("draft")] == ["resumed"]
+    assert [e.said for e in held.exchanges] == ["tell me about the sea"]
+    assert len(held.record("play")) == 1
+
+
+def test_a_failing_draft_is_silent_and_tried_again_when_the_turn_is_over():
+    held = talk_through([(1, 2)], ["hello"], [EngineError("the mind stumbled"), "Hello."])
+    assert [e.heard for e in held.exchanges] == ["Hello."]
+    assert not held.all("trouble")
+
+
+def test_another_picture_before_the_end_of_the_turn_starts_the_reply_anew():
+    dark, light = (np.full((60, 80, 3), level, np.uint8) for level in (10, 240))
+    costs = {"mind.reply.first": 0.05}
+    held = talk_through(
+        [(1, 2)], ["what does it say"], pictures=[(0, dark), (2.15, light)], lines=["MILK"], costs=costs,
+        rules=Rules(watch_interval_s=0.03),
+    )  # fmt: skip
+    assert [d["why"] for d in held.all("draft")] in (["other frame"], [])
+    assert len(held.exchanges) == 1
+
+
+# ---------------------------------------------------------------- barge-in
+
+
+def test_speech_silences_the_reply_and_the_history_holds_what_was_heard():
+    held = talk_through([(1, 2), (LONG_S + 1, LONG_S + 2)], ["go on", "thank you"], [LONG, "You are welcome."])
+    first, second = held.exchanges
+    assert first.cut and LONG.startswith(first.heard) and 0 < len(first.heard) < len(LONG)
+    assert second.heard == "You are welcome."
+    stopped_s = min(t for t in held.record("stop") if t > LONG_S)
+    assert stopped_s - (LONG_S + 1) < 0.3
+    said = held.mind.heard[-1]
+    assert said[2].text.startswith(first.heard) and first.generated[len(first.heard) :].strip() not in said[2].text
+
+
+def test_the_voice_ducks_at_the_onset_and_a_click_brings_it_back():
+    held = talk_through([(1, 2), (LONG_S + 1, LONG_S + 1.1)], ["go on"], [LONG], seconds=12)
+    (ducked,) = held.record("duck")
+    assert ducked - (LONG_S + 1) < 0.1
+    assert min(t for t in held.record("restore") if t > ducked) - ducked < 0.5
+    assert [e.cut for e in held.exchanges] == [False]
+
+
+def test_nothing_heard_leaves_the_speech_unanswered_and_it_joins_the_next_turn():
+    costs = {"voice.synthesise": 1.0}
+    held = talk_through([(1, 2), (2.7, 3.5)], ["what is", "the time please"], ["It is late."], costs=costs)
+    (exchange,) = held.exchanges
+    assert exchange.said == "what is the time please"
+    assert held.talk.unanswered == []
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_stuck_mind_neither_delays_barge_in_nor_loses_sound(fast):
+    class Stuck(ScriptedMind):
+        def reply(self, messages, stop, grammar=None):
+            for i, piece in enumerate(super().reply(messages, stop, grammar)):
+                yield piece
+                if not fast and i == 6 and len(self.heard) == 1:
+                    time.sleep(1.5)  # a real thread that hears nothing
+
+    from assistant.backends.scripted import ScriptedActivity
+
+    class Counting(ScriptedActivity):
+        windows = 0
+
+        def voice(self, state, pcm):
+            Counting.windows += 1
+            return super().voice(state, pcm)
+
+    reply = "One two three four, five six seven eight nine ten eleven twelve. " * 3
+    costs = {"mind.reply.next": 0.0}
+    mind = Stuck([reply, "Yes."])
+    held = talk_through([(0.2, 0.8), (1.6, 2.2)], ["go on", "stop it"], mind=mind, costs=costs, fast=fast)
+    stopped_s = min(t for t in held.record("stop") if t > 1.6)
+    assert stopped_s - 1.6 < 0.45
+    assert [e.heard for e in held.exchanges][-1] == "Yes."
+
+
+def test_ctrl_c_commits_what_was_heard_and_is_not_swallowed():
+    held = talk_through([(1, 2)], ["go on"], [LONG], cancel_at_s=LONG_S)
+    assert isinstance(held.error, asyncio.CancelledError)
+    (exchange,) = held.exchanges
+    assert exchange.cut and LONG.startswith(exchange.heard) and exchange.heard
+
+
+# ---------------------------------------------------------------- properties over many conversations
+
+SPEECH = st.lists(st.tuples(st.floats(0.05, 3), st.floats(0.05, 3)), min_size=1, max_size=6)
+
+
+def spans_of(gaps):
+    at_s, spans = 0.5, []
+    for silence_s, voice_s in gaps:
+        spans.append((at_s + silence_s, at_s + silence_s + voice_s))
+        at_s = spans[-1][1]
+    return spans
+
+
+@settings(max_examples=60, deadline=None)
+@given(SPEECH, st.floats(0, 0.6), st.floats(0, 0.3), st.none() | st.floats(0, 20))
+def test_any_conversation_keeps_the_rules(gaps, think_s, speak_s, cancel_at_s):
+    costs = {"mind.reply.first": think_s, "voice.synthesise": speak_s, "recogniser.finish": 0.1}
+    held = talk_through(spans_of(gaps), ["alpha beta", "gamma"], [LONG], costs=costs, cancel_at_s=cancel_at_s)
+    opened = [e["at_s"] for e in held.all("utterance")]
+    for exchange in held.exchanges:
+        assert exchange.generated.startswith(exchange.heard) and exchange.heard
+        assert exchange.cut == (exchange.heard != exchange.generated)
+    for playing in held.all("playing"):
+        assert any(at_s <= playing["at_s"] for at_s in opened), "a gate that never opened was heard"
+    assert [e["at_s"] for e in held.events] == sorted(e["at_s"] for e in held.events)
+    marks = sorted([(s.at_s, s.what) for s in held.speaker.record if s.what in ("duck", "restore", "stop")])
+    assert not marks or cancel_at_s is not None or marks[-1][1] != "duck", "the voice was left ducked"
+    said = " ".join(e.said for e in held.exchanges).split()
+    finals = [w["text"] for w in held.all("words") if w["final"]]
+    assert len(held.exchanges) <= len(held.all("utterance"))
+    assert set(said) <= {word for text in finals for word in text.split()} | {"alpha", "beta", "gamma"}
+
+
+@settings(max_examples=10, deadline=None)
+@given(SPEECH, st.floats(0, 0.6))
+def test_the_same_input_and_costs_give_the_same_events(gaps, think_s):
+    costs = {"mind.reply.first": think_s, "voice.synthesise": 0.03, "recogniser.feed": 0.002, "eyes.look": 0.4}
+    picture = [(0, np.zeros((48, 64, 3), np.uint8)), (2, np.full((48, 64, 3), 200, np.uint8))]
+    runs = [
+        talk_through(spans_of(gaps), ["what does it say", "and now"], [LONG], costs=costs, pictures=picture).events
+        for _ in range(2)
+    ]
+    assert runs[0] == runs[1]
+
+
+def test_ten_minutes_of_talk_are_one_deterministic_test():
+    spans = [(2.0 + 10 * i, 4.0 + 10 * i) for i in range(60)]
+    texts = [f"this is question {i}" for i in range(60)]
+    costs = {"mind.reply.first": 0.08, "mind.reply.next": 0.02, "voice.synthesise": 0.03, "recogniser.finish": 0.1}
+    replies = [f"And this is answer {i}, which ends here." for i in range(60)]
+    began = time.process_time()
+    held = talk_through(spans, texts, replies, costs=costs, seconds=600.0)
+    assert [e.said for e in held.exchanges] == texts
+    assert [e.heard for e in held.exchanges] == replies
+    assert all(b["at_s"] - a["at_s"] == pytest.approx(10, abs=0.1) for a, b in pairwise(held.all("turn")))
+    print(f"ten minutes took {time.process_time() - began:.2f} s of processor time")
+
+
+# ---------------------------------------------------------------- failing well
+
+
+def test_a_failed_turn_says_so_and_the_talk_goes_on():
+    failing = [EngineError("no memory"), EngineError("no memory"), "I am back."]
+    held = talk_through([(1, 2), (8, 9)], ["first", "second"], failing)
+    (trouble,) = held.all("trouble")
+    assert trouble["kept_going"] and "no memory" in trouble["message"]
+    assert len(held.record("play")) == 2  # the sentence about it, and the next answer
+    assert [(e.said, e.heard) for e in held.exchanges] == [("first second", "I am back.")]
+
+
+def test_three_failed_turns_in_a_row_stop_the_program():
+    scene = Scene([(1 + 8 * i, 2 + 8 * i) for i in range(5)], replies=[EngineError("the weights are broken")])
+    held = pacing.run(hold(scene), fast=True)
+    assert isinstance(held.error, EngineError) and "the weights are broken" in str(held.error)
+    assert [t["kept_going"] for t in held.all("trouble")] == [True, True, False]
+
+
+def test_a_voice_that_cannot_speak_is_logged_and_the_talk_goes_on():
+    class Hoarse(ScriptedVoice):
+        def synthesise(self, text, language, stop):
+            raise EngineError("the voice is gone")
+
+    scene = Scene([(1, 2)], voice=Hoarse())
+    held = pacing.run(hold(scene), fast=True)
+    assert held.error is None
+    assert [t["where"] for t in held.all("trouble")] == ["turn", "voice"]
+
+
+def test_noise_that_gives_no_words_gets_no_answer():
+    held = talk_through([(1, 2)], [""], ["Never said."])
+    assert not held.exchanges and not held.record("play") and held.talk.unanswered == []
+
+
+def test_without_memory_nothing_outlives_its_turn():
+    picture = [(0, np.full((48, 64, 3), 90, np.uint8))]
+    held = talk_through(
+        [(1, 2), (8, 9)], ["what does it say", "and now"], rules=Rules(memory=False), pictures=picture, lines=["TEA"]
+    )
+    assert held.exchanges == []
+    assert len(held.all("exchange")) == 2
+    assert all(m.role in ("system", "user") for m in held.mind.heard[-1]) and len(held.mind.heard[-1]) == 2
