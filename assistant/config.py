@@ -352,9 +352,7 @@ def _explain(error: ErrorDetails) -> str:
         return f"[{section}] wanted a section of keys, got {_quoted(got)}; write [{section}] and its keys below"
     key = rest[0]
     if key in ENGINES.get(section, {}):
-        return (
-            f"[{section}] {key} wanted a table of options, got {_quoted(got)}; write [{section}.{key}] and them below"
-        )
+        return f"[{section}] {key} wanted a table of options, got {_quoted(got)}; write [{section}.{key}]"
     if key not in fields:
         return f"[{section}] has no key '{key}'; {_suggest(key, list(fields), elsewhere=True)}"
     choices = [choice for choice in get_args(fields[key].annotation) if isinstance(choice, str)]
