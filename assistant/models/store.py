@@ -174,9 +174,7 @@ def _take_from_anywhere(weights: Weights, target: Path, settings: StoreSettings,
         for source in weights.sources:
             for place, find in _finders(around, source, client):
                 try:
-                    _take(
-                        weights, source, find(), target, client, lambda d, t, p=place: progress(_at(weights, p, d, t))
-                    )
+                    _take(weights, source, find(), target, client, partial(_tell, progress, weights.name, place))
                     return
                 except WeightsError as reason:
                     tried.append(f"{place} ({reason})")
