@@ -43,6 +43,7 @@ class Transcriber:
         self._partial = partial
         self._open: _Open | None = None
         self._segments: tuple[Segment, ...] = ()
+        self._newest: Segment | None = None
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -58,8 +59,9 @@ class Transcriber:
         """Hand in sound; opens a segment where none is open."""
         if self._open is None:
             self._open = _Open(block.at_s)
-            segment = asyncio.create_task(self._transcribe(self._open, self._segments))
+            segment = asyncio.create_task(self._transcribe(self._open, self._segments, self._newest))
             segment.add_done_callback(_retrieve)
+            self._newest = segment
             self._segments = (*self._segments, segment)
         self._open.waiting.append(block.pcm)
         self._open.news.set()
@@ -78,7 +80,9 @@ class Transcriber:
             segment.cancel()
         self._segments = ()
 
-    async def _transcribe(self, sound: _Open, before: Sequence[Segment]) -> Words:
+    async def _transcribe(self, sound: _Open, before: Sequence[Segment], last: Segment | None) -> Words:
+        if last is not None:
+            await asyncio.wait({last})  # a recogniser is at one segment at a time
         recogniser, call = self._worker.model, self._worker.call
         state = await call(recogniser.start, self._language, cost="start")
         while True:
