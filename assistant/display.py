@@ -44,7 +44,7 @@ class Display(Protocol):
         """Draw how loud the microphone is, in dB of full scale (0 or less)."""
         ...
 
-    def fetching(self, step: Fetching) -> None:
+    def progress(self, step: Fetching) -> None:
         """Draw how far a download is; may be called on any thread."""
         ...
 
@@ -154,7 +154,7 @@ class Plain:
     def level(self, db: float) -> None:
         """Nothing: a level is no line."""
 
-    def fetching(self, step: Fetching) -> None:
+    def progress(self, step: Fetching) -> None:
         """Write that a download began, and that it is done."""
         for line in fetch_lines(step):
             self.note(line)
@@ -292,7 +292,7 @@ class Live:
         """Move the meter."""
         self._draw(replace(self._view, db=db))
 
-    def fetching(self, step: Fetching) -> None:
+    def progress(self, step: Fetching) -> None:
         """Draw a bar while something is downloaded."""
         over = step.total_bytes and step.done_bytes >= step.total_bytes
         self._draw(replace(self._view, fetch=None if over else step), at_once=bool(over))

@@ -1,0 +1,459 @@
+"""The commands and their options; what they do is done elsewhere and imported when it is asked for.
+
+Options that change the configuration are a table, `SETTINGS`: `configured` gives a command those it names, and hands it
+the configuration they lead to. So `--mind`, `--set` and `--config` mean the same everywhere. Knows no engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from assistant import __version__
+from assistant.errors import AssistantError, OutputError
+
+if TYPE_CHECKING:
+    from assistant.config import Config
+    from assistant.display import Display
+
+Command = Callable[..., None]
+
+app = typer.Typer(
+    help="Talk with your own computer: it hears, sees and answers aloud, and nothing leaves the machine.",
+    epilog="`assistant` alone is `assistant run`. Example: assistant --microphone question.wav --speaker answer.wav",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Show or check the configuration.", epilog="Example: assistant config show")
+eval_app = typer.Typer(
+    help="Measure an engine on recordings or pictures.", epilog="Example: assistant eval hearing data"
+)
+models_app = typer.Typer(help="The weights on this machine.", epilog="Example: assistant models where")
+bench_app = typer.Typer(help="Measure this machine.", epilog="Example: assistant bench turns --json")
+app.add_typer(config_app, name="config")
+app.add_typer(eval_app, name="eval")
+app.add_typer(models_app, name="models")
+app.add_typer(bench_app, name="bench")
+
+
+# ---------------------------------------------------------------- options that change the configuration
+
+Language = Literal["auto", "en", "zh"]
+Tier = Literal["auto", "builtin", "cpu", "8gb", "24gb", "apple"]
+Fusion = Literal["auto", "early", "late"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An option that stands for a key. `value`: what the key becomes when the option is a flag."""
+
+    key: str
+    kind: Any
+    help: str
+    metavar: str | None = None
+    value: Any = None
+
+
+SETTINGS = {
+    "--microphone": Setting("microphone.source", str, "device number or name, sound file, or none", "SRC"),
+    "--camera": Setting("camera.source", str, "device number, picture, video, folder of pictures, or none", "SRC"),
+    "--speaker": Setting("speaker.sink", str, "device number or name, FILE.wav, or none", "SINK"),
+    "--recogniser": Setting("recogniser.engine", str, "who hears, instead of the tier's", "NAME"),
+    "--mind": Setting("mind.engine", str, "who answers, instead of the tier's", "NAME"),
+    "--eyes": Setting("eyes.engine", str, "who reads pictures, instead of the tier's", "NAME"),
+    "--voice": Setting("voice.engine", str, "who speaks, instead of the tier's", "NAME"),
+    "--language": Setting("assistant.language", Language, "what is spoken"),
+    "--tier": Setting("assistant.tier", Tier, "how good the engines are to be"),
+    "--seed": Setting("assistant.seed", int, "the same seed and input make the same talk", "N"),
+    "--offline": Setting("assistant.offline", bool, "fetch nothing, not even weights that packages carry", value=True),
+    "--no-memory": Setting("assistant.memory", bool, "no glimpse or exchange outlives its turn", value=False),
+}
+DEVICES = ("--microphone", "--camera", "--speaker")
+ENGINES = ("--recogniser", "--mind", "--eyes", "--voice")
+GENERAL = ("--language", "--tier", "--seed", "--offline")
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="a configuration over the user's own", show_default=False),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="change one key; may be repeated", show_default=False),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+IsPlain = Annotated[bool, typer.Option("--plain", help="plain lines, also on a terminal")]
+
+
+def configured(*flags: str) -> Callable[[Command], Command]:
+    """Give a command the named options (and `--config`, `--set`, `--debug`); it gets the configuration they lead to."""
+
+    def decorate(command: Command) -> Command:
+        hints = get_type_hints(command, localns={"Config": Any}, include_extras=True)
+        _, *own = inspect.signature(command).parameters.values()
+        parameters = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
+        parameters += [_parameter(flag, SETTINGS[flag]) for flag in flags]
+        parameters += [_keyword("config_file", ConfigFile), _keyword("sets", Sets), _keyword("debug", Debug, False)]
+
+        def configure(**given: Any) -> None:
+            del given["debug"]  # `cli` has seen it
+            chosen = {flag: given.pop(_name(flag)) for flag in flags}
+            command(_configuration(given.pop("config_file"), given.pop("sets") or (), chosen), **given)
+
+        configure.__name__, configure.__doc__ = command.__name__, command.__doc__
+        configure.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+        configure.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return configure
+
+    return decorate
+
+
+def _configuration(file: Path | None, sets: Sequence[str], chosen: dict[str, Any]) -> Config:
+    from assistant.config import Layer, load_config
+
+    layers: list[Layer] = []
+    for flag, value in chosen.items():
+        if value is not None and value is not False:
+            setting = SETTINGS[flag]
+            section, key = setting.key.split(".")
+            layers.append(Layer(flag, {section: {key: value if setting.value is None else setting.value}}))
+    return load_config(file, sets, options=layers)
+
+
+def _parameter(flag: str, setting: Setting) -> inspect.Parameter:
+    option = typer.Option(flag, metavar=setting.metavar, help=setting.help, show_default=False)
+    if setting.value is not None:
+        return _keyword(_name(flag), Annotated[bool, option], False)
+    return _keyword(_name(flag), Annotated[setting.kind | None, option])
+
+
+def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+# ---------------------------------------------------------------- talking
+
+
+@app.callback()
+def assistant(
+    version: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True)] = False,
+) -> None:
+    """Answer what is asked of the program itself."""
+    if version:
+        typer.echo(f"assistant {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example: assistant run --microphone question.wav --camera photo.jpg --speaker answer.wav")
+@configured(*DEVICES, *ENGINES, *GENERAL, "--no-memory")
+def run(
+    config: Config,
+    *,
+    pace: Annotated[Literal["real", "fast"], typer.Option(help="fast: sound files only, in virtual time")] = "real",
+    costs: Annotated[Path | None, typer.Option(metavar="FILE", help="what work costs at --pace fast")] = None,
+    events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every event as it happens")] = None,
+    plain: IsPlain = False,
+) -> None:
+    """Talk, hands free, over this machine's microphone, camera and loudspeaker."""
+    from assistant.running import run_session
+
+    with _display(plain) as display:
+        run_session(config, pace=pace, events_path=events, costs_path=costs, display=display)
+
+
+@app.command(epilog="Example: assistant demo --out demo-out")
+@configured(*ENGINES, *GENERAL)
+def demo(
+    config: Config,
+    *,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="where the recording and the events go")] = Path(
+        "demo-out"
+    ),
+    plain: IsPlain = False,
+) -> None:
+    """Hear and see a short conversation over sounds and pictures that come with the package."""
+    from assistant import running
+
+    with _display(plain) as display:
+        running.demo(config, out, display)
+        for name in ("conversation.wav", "reply.wav", "events.jsonl"):
+            display.note(f"wrote {out / name}")
+
+
+@app.command(epilog='Example: assistant say "Good morning." -o morning.wav')
+@configured("--speaker", "--voice", *GENERAL)
+def say(
+    config: Config,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="what is to be said")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE.wav", help="write it, do not play it")
+    ] = None,
+) -> None:
+    """Say a text aloud, or write it as a sound file."""
+    from assistant import speaking
+
+    if not text.strip():
+        raise AssistantError("wanted a text to say, got nothing; write it in quotes")
+    voice = _engine(config, "voice")
+    pcm, rate_hz = speaking.say(text, _language(config, text), voice)
+    if out is None:
+        _play(config, pcm, rate_hz)
+    else:
+        _write_wav(out, pcm, rate_hz)
+
+
+# ---------------------------------------------------------------- single questions
+
+
+@app.command(epilog="Example: assistant hear question.wav --json")
+@configured("--recogniser", *GENERAL)
+def hear(
+    config: Config,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="recordings (wav, flac, ogg)")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Print what is said in a recording; with --json the words and their times."""
+    from assistant.sessions.hearing import hear_file
+
+    recogniser, activity = _engine(config, "recogniser"), _engine(config, "activity")
+    heard: list[dict[str, Any]] = []
+    try:
+        for file in files:
+            words = hear_file(file, recogniser, activity, config.assistant.language)
+            timed = [[w.text, round(w.began_s, 3), round(w.ended_s, 3), round(w.p, 3)] for w in words.words]
+            heard.append({"file": str(file), "text": words.text, "language": words.language, "words": timed})
+            if not as_json:
+                typer.echo(words.text if len(files) == 1 else f"{file}: {words.text}")
+    finally:  # a bad file does not take what was heard before it
+        if as_json and heard:
+            _print_json(heard)
+
+
+@app.command(epilog='Example: assistant look photo.jpg -q "What does it say?"')
+@configured("--mind", "--eyes", *GENERAL)
+def look(
+    config: Config,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures, the last one is in view")],
+    *,
+    question: Annotated[str | None, typer.Option("-q", "--question", help="default: describe them")] = None,
+    fusion: Annotated[Fusion | None, typer.Option(help="how sight reaches the mind", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question about pictures, or describe them."""
+    from assistant import running
+
+    result = running.look(config, images, question, fusion)
+    if as_json:
+        _print_json(result)
+    else:
+        typer.echo(result["answer"])
+
+
+# ---------------------------------------------------------------- this machine
+
+
+@app.command(epilog="Example: assistant devices")
+@configured()
+def devices(config: Config) -> None:
+    """List the microphones and loudspeakers of this machine."""
+    from assistant.backends.sounddevice import list_devices
+
+    _print_table(list_devices())
+
+
+@config_app.command("show", epilog="Example: assistant config show --set turn.end_s=0.7")
+@configured(*DEVICES, *ENGINES, *GENERAL, "--no-memory")
+def config_show(config: Config) -> None:
+    """Print the configuration that holds, and where each value that is no default comes from."""
+    from assistant.config import show, user_file
+
+    own = user_file()
+    typer.echo(f"# your own file: {own}{'' if own.is_file() else ' (there is none)'}\n\n{show(config)}")
+
+
+@config_app.command("check", epilog="Example: assistant config check --config mine.toml")
+@configured(*DEVICES, *ENGINES, *GENERAL, "--no-memory")
+def config_check(config: Config) -> None:
+    """Check every key, and the options of every engine."""
+    config.check()
+    typer.echo("config: every key and every option is in order")
+
+
+@models_app.command("where", epilog="Example: assistant models where")
+@configured()
+def models_where(config: Config, *, as_json: AsJson = False) -> None:
+    """List the weights there are, and where those lie that are here."""
+    from assistant import models
+    from assistant.running import store_settings
+
+    rows = models.where(store_settings(config))
+    if as_json:
+        _print_json(rows)
+        return
+    _print_table(
+        [
+            {
+                "name": row.name,
+                "slot": row.slot,
+                "size": f"{row.size_bytes / 1e6:.0f} MB",
+                "licence": row.licence,
+                "where": row.path if row.present else "not here" if row.path is None else f"damaged: {row.path}",
+            }
+            for row in rows
+        ]
+    )
+
+
+# ---------------------------------------------------------------- measures
+
+
+@eval_app.command("hearing", epilog="Example: assistant eval hearing data/speech --json")
+@configured("--recogniser", *GENERAL)
+def eval_hearing(
+    config: Config,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with transcripts.tsv")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a recogniser: word and character errors, latency, words it invents."""
+    from assistant.sessions.hearing import evaluate_hearing
+
+    report = evaluate_hearing(path, _engine(config, "recogniser"), _engine(config, "activity"))
+    _print_report(report, as_json)
+
+
+@eval_app.command("seeing", epilog="Example: assistant eval seeing data/images --json")
+@configured("--mind", "--eyes", *GENERAL)
+def eval_seeing(
+    config: Config,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with qa.jsonl and its pictures")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Measure seeing: answers about pictures that are right, wrong and wrongly refused."""
+    from assistant.sessions.seeing import evaluate_seeing
+
+    _print_report(evaluate_seeing(path), as_json)
+
+
+@bench_app.command("turns", epilog="Example: assistant bench turns --json")
+@configured(*ENGINES, *GENERAL)
+def bench_turns(
+    config: Config,
+    *,
+    corpus: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="recordings to answer; default: the demo's")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how long an answer takes, from the end of the speech to the first sound."""
+    from assistant import running
+
+    _print_report(running.bench_turns(config, corpus), as_json)
+
+
+# ---------------------------------------------------------------- what commands share
+
+
+def _display(plain: bool) -> Display:
+    from assistant.display import open_display
+
+    assert sys.stdout is not None
+    return open_display(sys.stdout, plain=plain)
+
+
+def _engine(config: Config, slot: str) -> Any:
+    """Load the engine that the configuration leads to; one that lacks the wanted language is an EngineError."""
+    from assistant import running
+    from assistant.backends import load
+
+    name = running.choose(config)[slot].name
+    engine = load(slot, name, **running.options(config, slot, name))
+    if slot in ("recogniser", "voice"):
+        running.check_language(config, slot, engine)
+    return engine
+
+
+def _language(config: Config, text: str) -> str:
+    wanted = config.assistant.language
+    return wanted if wanted != "auto" else "zh" if any("\u4e00" <= c <= "\u9fff" for c in text) else "en"
+
+
+def _play(config: Config, pcm: Any, rate_hz: int) -> None:
+    from assistant import pacing
+    from assistant.backends.devices import open_speaker
+    from assistant.events import Phrase
+
+    async def play() -> None:
+        clock = pacing.Clock()
+        clock.start()
+        speaker = open_speaker(config.speaker.sink, clock)
+        try:
+            await speaker.play(Phrase("", pcm, rate_hz, ()))
+            await speaker.drain()
+        finally:
+            speaker.close()
+
+    asyncio.run(play())
+
+
+def _write_wav(path: Path, pcm: Any, rate_hz: int) -> None:
+    import io
+
+    import soundfile
+
+    whole = io.BytesIO()
+    soundfile.write(whole, pcm, rate_hz, format="WAV", subtype="PCM_16")
+    try:
+        path.write_bytes(whole.getbuffer())
+    except OSError as error:
+        raise OutputError(f"wanted to write {path}, got '{error.strerror}'; choose another file") from error
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, default=_plainly))
+
+
+def _plainly(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _print_report(report: Any, as_json: bool) -> None:
+    table = report if isinstance(report, dict) else asdict(report)
+    if as_json:
+        _print_json(table)
+        return
+    for key, value in table.items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plainly)
+        typer.echo(f"{key}: {shown}")
+
+
+def _print_table(rows: Sequence[Any]) -> None:
+    """Rows of the same keys as aligned columns, as wide as they are on a terminal."""
+    from rich.cells import cell_len
+
+    table = [row if isinstance(row, dict) else asdict(row) for row in rows]
+    if not table:
+        typer.echo("none")
+        return
+    cells = [list(table[0]), *([str(value) for value in row.values()] for row in table)]
+    widths = [max(cell_len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    for row in cells:
+        typer.echo(
+            "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
