@@ -1,0 +1,294 @@
+"""Grounding: what was seen and said, against a question; which evidence answers it, or that nothing does.
+
+`ground` reads the question, types and ranks the evidence, computes comparisons, and hands the mind the context and, for
+a mind that cannot be trusted to choose, a grammar of the sentences that are true. Pure but for the prompt files; knows no
+engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from assistant.events import Exchange, Glimpse
+from assistant.grounding import wording
+from assistant.grounding.comparing import Compared, Side, compare
+from assistant.grounding.evidence import Evidence, is_question, seen, told
+from assistant.grounding.questions import COLOUR_WORDS, Question, read
+from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, shown, sided
+from assistant.grounding.words import best_likeness, is_chinese, plain, tokens
+
+__all__ = ["Evidence", "Grounds", "ground"]
+
+SECOND_COLOUR = 0.6
+"""A colour with less than this share of the main one's is not named beside it."""
+ELSEWHERE = 0.8
+"""What was heard or said counts less than what is seen, where the question does not ask for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a reply may rest on.
+
+    kind: evidence, comparison, refusal or chat. winners: what answers. sentences: the replies that are true, the best
+    first; empty for chat. why: one line for the log. context: all that was found, for a mind that answers freely.
+    grammar: GBNF that admits only `sentences`; None for chat.
+    """
+
+    kind: str
+    winners: tuple[Evidence, ...]
+    sentences: tuple[str, ...]
+    why: str
+    context: str
+    grammar: str | None
+
+
+def ground(
+    question: str, glimpses: Sequence[Glimpse], exchanges: Sequence[Exchange], now_s: float, language: str = "en"
+) -> Grounds:
+    """Decide what answers a question.
+
+    glimpses: in any order; those nobody looked at yet count for nothing. exchanges: oldest first. now_s: seconds of the
+    audio clock. language: en or zh, of the reply. KeyError if a prompt file is missing.
+    """
+    asked = read(question)
+    looked = sorted((g for g in glimpses if g.findings is not None), key=lambda g: (g.at_s, g.id))
+    sight = [(glimpse, seen(glimpse, now_s)) for glimpse in looked]
+    context = wording.context(sight, now_s, language)
+    things = shown([evidence for _, evidence in sight])
+    if asked.chat:
+        return Grounds("chat", (), (), "chat: neither sight nor talk is asked for", context, None)
+    if asked.comparing is not None and not asked.talk:
+        return _compared(asked, things, context, language)
+    found = _talked(asked, exchanges, now_s, language) if asked.talk else None
+    found = found or _seen(asked, sight, things, exchanges, now_s, language)
+    if found is not None:
+        best, choices = found
+        why = f"{asked.wording}: '{best[0].evidence.text}' scores {best[0].score:.2f}"
+        return Grounds("evidence", tuple(r.evidence for r in best), choices, why, context, wording.grammar(choices))
+    if not sight and not asked.pointing and not asked.talk:
+        return Grounds("chat", (), (), "chat: nothing has been seen and nothing is pointed at", context, None)
+    return _refused(
+        "refusal.said" if asked.talk else "refusal.sight", f"{asked.wording}: nothing fits", context, language
+    )
+
+
+Found = tuple[list[Ranked], tuple[str, ...]]
+
+
+def _refused(name: str, why: str, context: str, language: str) -> Grounds:
+    choices = wording.sentences(name, language, {})
+    return Grounds("refusal", (), choices, f"refusal: {why}", context, wording.grammar(choices))
+
+
+# ---------------------------------------------------------------- from sight
+
+
+def _seen(
+    asked: Question,
+    sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]],
+    things: Sequence[Shown],
+    exchanges: Sequence[Exchange],
+    now_s: float,
+    language: str,
+) -> Found | None:
+    if asked.wording == "colour":
+        return _coloured(asked, sight, things, language)
+    if asked.wording == "describe":
+        return _described(asked, sight, things, language)
+    ranked: list[Ranked] = []
+    for thing, recency in at_moment(asked, things):
+        if asked.colours and not _has_colour(asked, thing):
+            recency *= 0.5
+        ranked += sided(asked, rank(asked, thing.evidence, thing.words, recency))
+    if asked.moment == "any" and asked.wording != "lines":
+        ranked += _from_talk(asked, exchanges, now_s)
+    ranked = _in_language(asked, sorted(ranked, key=lambda r: -r.score), language)
+    if not ranked or ranked[0].score < LEAST:
+        return None
+    best = ranked[0]
+    return [best], _worded(asked, best.evidence, language)
+
+
+def _has_colour(asked: Question, thing: Shown) -> bool:
+    colours = {e.text for e in thing.evidence if e.kind == "colour"}
+    return bool(colours & asked.colours) or not colours
+
+
+def _in_language(asked: Question, ranked: list[Ranked], language: str) -> list[Ranked]:
+    """Signs in two languages say the same twice: take the one that is spoken, where it is about as good."""
+    if asked.wording not in ("place", "title", "company", "order") or not ranked:
+        return ranked
+    near = [r for r in ranked if r.score >= 0.8 * ranked[0].score and is_chinese(r.evidence.text) == (language == "zh")]
+    return near[:1] + ranked if near else ranked
+
+
+def _from_talk(asked: Question, exchanges: Sequence[Exchange], now_s: float) -> list[Ranked]:
+    """Values out of what was said and heard; only those that a content word of the question names."""
+    evidence = [e for e in told(exchanges, now_s) if e.kind not in ("block", "sentence")]
+    strong = [a.word for a in asked.asked if a.weight >= 0.3]
+    evidence = [
+        e for e in evidence if strong and any(best_likeness(w, frozenset(tokens(e.line))) >= 0.8 for w in strong)
+    ]
+    return rank(asked, evidence, frozenset(), ELSEWHERE)
+
+
+def _worded(asked: Question, evidence: Evidence, language: str) -> tuple[str, ...]:
+    """The sentences for a piece of evidence; its label is said only if the question has it or names nothing else."""
+    named = evidence.beside and any(
+        best_likeness(a.word, frozenset(tokens(evidence.beside[0]))) >= 0.6 for a in asked.asked if a.weight > 0
+    )
+    slots = {"x": evidence.text, "label": wording.label(evidence) if named else "", "line": evidence.line}
+    if asked.wording in ("date", "place") or (language == "zh") != is_chinese(slots["label"]):
+        slots["label"] = slots["label"] if asked.wording == "date" and language == "en" else ""
+    if evidence.kind in ("amount", "percent", "number", "money") and asked.wording in ("price", "weight", "count"):
+        known = {"money": "price", "amount": "weight"}.get(evidence.kind, "value")
+        name = known if known == asked.wording and not slots["label"] else "value"
+    else:
+        name = _FRAMES.get(asked.wording, "value")
+    slots["label"] = slots["label"].removesuffix(" date").removesuffix("date").strip()
+    return wording.sentences(f"grounds.{name}", language, slots)
+
+
+_FRAMES = {
+    "lines": "lines", "word": "lines", "order": "lines", "date": "date", "name": "name", "role": "role", "place": "name",
+    "title": "name", "company": "name", "whether": "whether", "price": "price", "weight": "weight",
+}  # fmt: skip
+
+
+_AROUND = frozenset("background wall sky screen floor ground grass water sea 背景 墙 天空 屏幕 地面".split())
+
+
+def _coloured(
+    asked: Question, sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], things: Sequence[Shown], language: str
+) -> Found | None:
+    """The main colours: of the thing that stands out, or of the picture where its background is asked for."""
+    if asked.moment in ("now", "any"):
+        readings = [evidence for _, evidence in sight if any(e.kind == "colour" for e in evidence)][-1:]
+    else:
+        readings = [thing.evidence for thing, _ in at_moment(asked, things)]
+    colours = [e for reading in readings for e in reading if e.kind == "colour"]
+    around = any(a.word in _AROUND for a in asked.asked)
+    whole, thing = [c for c in colours if c.box is None], [c for c in colours if c.box is not None]
+    chosen = (whole or thing) if around else (thing or whole)
+    if not chosen:
+        return None
+    chosen = [c for c in chosen if c.score >= SECOND_COLOUR * chosen[0].score][:2]
+    names = wording.frames("grounds.colours", language)
+    known = dict(zip(COLOUR_WORDS, names, strict=True))
+    joined = wording.frames("grounds.and", language)[0].join(known.get(c.text, c.text) for c in chosen)
+    return [Ranked(c, c.score) for c in chosen], wording.sentences("grounds.colour", language, {"x": joined})
+
+
+def _described(
+    asked: Question, sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], things: Sequence[Shown], language: str
+) -> Found | None:
+    """What there is to be told of a picture: what a detector named, what is written, else the colours."""
+    at = at_moment(asked, things)
+    newest = sight[-1][1] if sight and asked.moment in ("now", "any") else ()
+    evidence = at[0][0].evidence if at and (not newest or any(e.kind in ("line", "object") for e in newest)) else newest
+    objects = list(dict.fromkeys(e.text for e in evidence if e.kind == "object"))
+    block = next((e for e in evidence if e.kind == "block"), None)
+    winners = [e for e in evidence if e.kind == "object"] + ([block] if block else [])
+    if not winners:
+        return None
+    joined = wording.frames("grounds.and", language)[0].join(objects)
+    slots = {"objects": joined, "text": block.text if block else ""}
+    return [Ranked(e, e.score) for e in winners], wording.sentences("grounds.describe", language, slots)
+
+
+# ---------------------------------------------------------------- from the talk
+
+
+def _talked(asked: Question, exchanges: Sequence[Exchange], now_s: float, language: str) -> Found | None:
+    """What was said, asked or heard: word by word where nothing narrower is asked, else the fact that fits."""
+    evidence = told(exchanges, now_s)
+    words = [a for a in asked.asked if a.weight >= 0.3]
+    if asked.talk == "asked":
+        evidence = tuple(e for e in evidence if e.sense == "said" and e.kind == "block" and is_question(e.text))
+        return _one(asked, evidence, words, "grounds.asked", language)
+    if asked.talk == "heard":
+        blocks = tuple(e for e in evidence if e.sense == "heard" and e.kind in ("block", "sentence"))
+        if not words:
+            return _one(asked, tuple(e for e in blocks if e.kind == "block"), words, "grounds.heard", language)
+        values = [e for e in evidence if e.sense == "heard" and e.kind not in ("block", "sentence")]
+        ranked = rank(asked, values, frozenset())
+        if ranked and ranked[0].score >= LEAST:
+            return [ranked[0]], _worded(asked, ranked[0].evidence, language)
+        return _one(asked, tuple(e for e in blocks if e.kind == "sentence"), words, "grounds.heard", language)
+    said = tuple(e for e in evidence if e.sense == "said")
+    if not words:
+        return _one(asked, tuple(e for e in said if e.kind == "block"), words, "grounds.said", language)
+    ranked = [r for r in rank(asked, said, frozenset()) if r.score >= LEAST]
+    ranked.sort(key=lambda r: (-round(r.score, 1), r.evidence.kind != "fact", -r.evidence.origin))
+    if not ranked:
+        return None
+    best = ranked[0].evidence
+    if best.kind == "fact":
+        slots = {
+            "x": best.value if isinstance(best.value, str) else best.text,
+            "label": plain(best.beside[0]).split()[-1],
+        }
+        slots["label"] = plain(best.beside[0]) if not is_chinese(best.beside[0]) or language == "zh" else ""
+        if best.beside[0].startswith("name "):
+            slots["label"] = best.beside[0].split()[language == "zh"]
+        return [ranked[0]], wording.sentences("grounds.fact", language, slots)
+    return [ranked[0]], wording.sentences("grounds.said", language, {"x": best.text})
+
+
+def _one(
+    asked: Question, evidence: Sequence[Evidence], words: Sequence[object], frame: str, language: str
+) -> Found | None:
+    """The first or the last of what was said; where words are asked for, only what has them."""
+    if words:
+        evidence = [r.evidence for r in rank(replace(asked, kinds={e.kind: 1.0 for e in evidence}), evidence, frozenset()) if r.score >= LEAST]  # fmt: skip  # noqa: E501
+        evidence = evidence[:1]
+    if not evidence:
+        return None
+    chosen = evidence[0] if asked.order == "first" else evidence[-1]
+    return [Ranked(chosen, 1.0)], wording.sentences(frame, language, {"x": chosen.text})
+
+
+# ---------------------------------------------------------------- comparisons
+
+
+def _compared(asked: Question, things: Sequence[Shown], context: str, language: str) -> Grounds:
+    outcome = compare(asked, things)
+    if outcome is None or asked.comparing is None:
+        return _refused("refusal.comparison", "no two values to compare", context, language)
+    word = _translated(asked.comparing.word, language)
+    slots = {
+        "word": word,
+        "winner": _called(outcome.winner, language),
+        "low": outcome.winner.evidence.text,
+        "high": outcome.other.evidence.text,
+        "difference": outcome.difference,
+    }
+    choices = wording.sentences(_comparison_frames(asked, outcome), language, slots)
+    why = f"comparison: {asked.comparing.word}: {slots['low']} against {slots['high']}"
+    winners = (outcome.winner.evidence, outcome.other.evidence)
+    return Grounds("comparison", winners, choices, why, context, wording.grammar(choices))
+
+
+def _comparison_frames(asked: Question, outcome: Compared) -> str:
+    assert asked.comparing is not None
+    if outcome.equal:
+        return "grounds.compare.equal"
+    if asked.comparing.form == "difference":
+        return "grounds.compare.difference"
+    if asked.comparing.form == "whether":
+        return "grounds.compare.yes" if outcome.winner is outcome.asked else "grounds.compare.no"
+    return "grounds.compare.which"
+
+
+def _translated(word: str, language: str) -> str:
+    rows = (line.partition("=") for line in wording.frames("grounds.comparatives", language))
+    return {name.strip(): text.strip() for name, _, text in rows}.get(word, word)
+
+
+def _called(side: Side, language: str) -> str:
+    """What a side is called: by its place in the order of showing, else by its own name."""
+    if side.place is None:
+        return side.name
+    ordinals = wording.frames("grounds.ordinals", language)
+    return ordinals[side.place] if side.place < len(ordinals) else side.name

@@ -1,0 +1,243 @@
+"""Evidence: what glimpses and the talk so far hold, typed, with what stands beside it, its score and its age.
+
+Knows no question: it takes out everything that might answer one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from assistant.events import Box, Exchange, Glimpse
+from assistant.grounding import layout
+from assistant.grounding.layout import Line
+from assistant.grounding.lexicon import (
+    COMPANY_ENDINGS,
+    IMPERATIVES,
+    ORDINARY,
+    PLACE_ENDINGS,
+    ROLE_ENDINGS,
+    ROLES,
+    SIGN_WORDS,
+)
+from assistant.grounding.values import Typed, repair, values
+from assistant.grounding.words import concept, is_chinese, plain, tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that may answer.
+
+    kind: date, time, money, amount, percent, number, phone, code, email, web, name, role, place, company, order (what a
+    sign tells one to do), field (text that a label names), title, line, block (all text), colour, object, count,
+    sentence. value: typed, for comparing; text: as read. beside: what labels it. line: the whole line. score 0 to 1.
+    size: height as a share of the picture's tallest line. sense: sight, said (by the user) or heard (from the
+    assistant). origin: the glimpse's id or the exchange's index.
+    """
+
+    kind: str
+    value: Typed
+    text: str
+    unit: str = ""
+    beside: tuple[str, ...] = ()
+    line: str = ""
+    score: float = 1.0
+    age_s: float = 0.0
+    size: float = 1.0
+    sense: str = "sight"
+    origin: int = 0
+    box: Box | None = None
+
+
+# ---------------------------------------------------------------- sight
+
+
+def seen(glimpse: Glimpse, now_s: float) -> tuple[Evidence, ...]:
+    """All evidence of a glimpse; none of one that has not been looked at."""
+    findings = glimpse.findings or ()
+    texts = [f for f in findings if f.kind == "text"]
+    tallest = max((_letter_height(f.box) for f in texts if f.box), default=1.0) or 1.0
+    lines = [
+        Line(reading_order(repair(f.text)), f.score, f.box, _letter_height(f.box) / tallest if f.box else 1.0)
+        for f in texts
+    ]
+    lines = [line for row in layout.rows(lines) for line in row if line.text]
+    found = [e for line in lines for e in _of_line(line, lines)]
+    if lines:
+        block = block_text(lines)
+        found.append(Evidence("block", block, block, line=block, score=min(line.score for line in lines)))
+    for finding in findings:
+        if finding.kind in ("code", "colour", "label"):
+            kind = {"label": "object"}.get(finding.kind, finding.kind)
+            found.append(Evidence(kind, finding.text, finding.text, score=finding.score, box=finding.box))
+    found += _counts(finding.text for finding in findings if finding.kind == "label")
+    return tuple(replace(e, age_s=max(0.0, now_s - glimpse.at_s), origin=glimpse.id) for e in found)
+
+
+def _letter_height(box: Box) -> float:
+    """The shorter side: some lines run from bottom to top."""
+    return min(box[2] - box[0], box[3] - box[1])
+
+
+def block_text(lines: Sequence[Line]) -> str:
+    """All lines as they are read aloud: rows from top to bottom, parted where a sentence does not run on."""
+    parts = [" ".join(line.text for line in row) for row in layout.rows(lines)]
+    text = ""
+    for part in parts:
+        runs_on = not text or text[-1] in ",.;:!?。，；：！？" or not part[:1].isupper() or is_chinese(part)
+        text += ("" if not text else " " if runs_on else ", ") + part
+    return text
+
+
+def reading_order(line: str) -> str:
+    """A Chinese line as it is meant: liveries and old signboards run from right to left."""
+    if not is_chinese(line) or len(line) < 3 or any(word in line for word in SIGN_WORDS):
+        return line
+    turned = line[::-1]
+    return turned if any(word in turned for word in SIGN_WORDS) else line
+
+
+def _of_line(line: Line, lines: Sequence[Line]) -> Iterable[Evidence]:
+    """The evidence of one line: the line, its values, its field, and what kinds of name it may be."""
+    base = Evidence("line", line.text, line.text, line=line.text, score=line.score, size=line.size, box=line.box)
+    found = values(line.text)
+    rest = line.text
+    for value in reversed(found):
+        rest = rest[: value.start] + "  " + rest[value.end :]
+    has_label = sum(c.isalpha() for c in rest) >= 2 or is_chinese(rest)
+    around = layout.labels(line, lines)
+    yield replace(base, beside=around)
+    for value in found:
+        near = (_label_of(line.text, value.start, rest), *around[:1]) if has_label else around
+        yield replace(
+            base, kind=value.kind, value=value.value, text=value.text, unit=value.unit, beside=tuple(filter(None, near))
+        )
+    yield from _fields(base, around, bool(found) and not has_label)
+    yield from _names(base, around)
+
+
+def _label_of(text: str, start: int, rest: str) -> str:
+    """The words of a line that name a value in it: those before it, else all that is not value."""
+    before = re.sub(r"[\d.,:;()*-]+$", "", text[:start].strip()).strip()
+    return before if sum(c.isalpha() for c in before) >= 2 or is_chinese(before) else " ".join(rest.split())
+
+
+def _fields(base: Evidence, around: Sequence[str], bare: bool) -> Iterable[Evidence]:
+    """Text that a label names: 'Cashier: Eric H', or a value's line right of or below its label."""
+    label, colon, text = base.text.partition(":")
+    if colon and text.strip() and sum(c.isalpha() for c in label) >= 2 or colon and is_chinese(label):
+        yield replace(base, kind="field", value=text.strip(), text=text.strip(), beside=(label.strip(),))
+        yield from _names(replace(base, text=text.strip()), (label.strip(),))
+    elif not bare:
+        for label in around[:1]:
+            if label.endswith(":") or any(map(concept, tokens(label))):
+                yield replace(base, kind="field", beside=(label.rstrip(": "),))
+
+
+def _names(base: Evidence, around: Sequence[str]) -> Iterable[Evidence]:
+    text = base.text.strip(" .,:;!?-*()[]\"'")
+    words = text.split()
+    base = replace(base, value=text, text=text, beside=tuple(around))
+    if _is_person(words):
+        yield replace(base, kind="name")
+    by = re.search(r"\b(?:by|By|BY) (.+)$", text)
+    if by and _is_person(by[1].split()):
+        yield replace(base, kind="name", value=by[1], text=by[1], beside=("author",))
+    last = plain(words[-1]) if words else ""
+    if words and not any(c.isdigit() for c in text) and (last in ROLES or last.endswith(ROLE_ENDINGS)):
+        if len(words) <= 4:
+            yield replace(base, kind="role")
+    if _ends_like(text, PLACE_ENDINGS):
+        yield replace(base, kind="place")
+    if _ends_like(text, COMPANY_ENDINGS):
+        yield replace(base, kind="company")
+    if words and (set(map(plain, words[:2])) & IMPERATIVES or re.search("请|禁止|勿|小心|注意", text)):
+        yield replace(base, kind="order")
+    if any(c.isalpha() for c in text) and base.size > 0.3:
+        yield replace(base, kind="title")
+
+
+def _is_person(words: Sequence[str]) -> bool:
+    if is_chinese("".join(words)):
+        return len(words) == 1 and 2 <= len(words[0]) <= 4 and words[0][0] in "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田董袁于余叶蒋杜苏魏程吕丁沈任姚卢傅钟姜崔谭廖范汪陆金石戴贾韦夏邱方侯邹熊孟秦白江阎薛尹段雷黎史龙陶贺顾毛郝龚邵万钱严覃武戴莫孔向汤"  # fmt: skip  # noqa: E501
+    letters = all(re.fullmatch(r"[^\W\d_][\w'’-]*\.?", w) for w in words)
+    return (
+        1 <= len(words) <= 4
+        and letters
+        and all(w[0].isupper() for w in words)
+        and not any(plain(w.strip(".")) in ORDINARY or plain(w.strip(".")).removesuffix("s") in ORDINARY for w in words)
+    )
+
+
+def _ends_like(text: str, endings: frozenset[str]) -> bool:
+    if is_chinese(text):
+        return any(not e.isascii() and e in text for e in endings)
+    return any(plain(w.strip(".,")) in endings for w in text.split()[1:])
+
+
+def _counts(labels: Iterable[str]) -> list[Evidence]:
+    """How many of each thing a detector found."""
+    found: dict[str, int] = {}
+    for label in labels:
+        found[label] = found.get(label, 0) + 1
+    return [Evidence("count", Decimal(n), str(n), beside=(label,), line=label) for label, n in found.items()]
+
+
+# ---------------------------------------------------------------- the talk so far
+
+_SENTENCE = re.compile(r"[^.!?。！？]+(?:\.(?=\d)[^.!?。！？]+)*[.!?。！？]*")
+_FACT = re.compile(r"\bmy (?P<label>[\w ]+?) (?:is|are|was|'s) (?P<value>.+)$|我的?(?P<zh>\w+?)[是叫](?P<text>.+)$", re.IGNORECASE)  # fmt: skip
+_NAME = re.compile(
+    r"\b(?:call me|i am called|the name is|this is|(?:i am|i'm)(?= [A-Z]))\s+(?P<name>[A-Za-z]+)|我叫(?P<zh>\w+)",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(
+    r"^(what|who|whose|which|where|when|why|how|is|are|was|does|do|did|can|could|would|will|read|tell|show)\b", re.I
+)
+
+
+def told(exchanges: Sequence[Exchange], now_s: float) -> tuple[Evidence, ...]:
+    """All evidence of the talk: what the user said, sentence by sentence, and what the user heard."""
+    found: list[Evidence] = []
+    for index, exchange in enumerate(exchanges):
+        age_s = max(0.0, now_s - exchange.at_s)
+        for sense, text in (("said", exchange.said), ("heard", exchange.heard)):
+            if text.strip():
+                whole = Evidence("block", text, text.strip(), line=text, sense=sense, origin=index, age_s=age_s)
+                found += [whole, *_of_speech(whole)]
+    return tuple(found)
+
+
+def is_question(text: str) -> bool:
+    """Whether something said asks rather than tells."""
+    return bool(_QUESTION.match(text.strip())) or text.strip().endswith(("?", "？", "吗", "呢"))
+
+
+def _of_speech(whole: Evidence) -> Iterable[Evidence]:
+    for match in _SENTENCE.finditer(whole.text):
+        sentence = match[0].strip()
+        if not sentence or (whole.sense == "said" and is_question(sentence)):
+            continue
+        base = replace(whole, kind="sentence", value=sentence, text=sentence, line=sentence)
+        yield base
+        for value in values(repair(sentence)):
+            label = " ".join(tokens(sentence[: sentence.find(value.text)] if value.text in sentence else sentence))
+            yield replace(
+                base, kind=value.kind, value=value.value, text=value.text, unit=value.unit, beside=(label, sentence)
+            )
+        if whole.sense == "said":
+            yield from _facts(base)
+
+
+def _facts(base: Evidence) -> Iterable[Evidence]:
+    text = base.text.rstrip(".!?。！？ ")
+    fact = _FACT.search(text)
+    if fact:
+        label, value = fact["label"] or fact["zh"], fact["value"] or fact["text"]
+        yield replace(base, kind="fact", value=value, text=value, beside=(label,))
+    name = None if fact else _NAME.search(text)
+    if name:
+        value = name["name"] or name["zh"]
+        yield replace(base, kind="fact", value=value, text=value, beside=("name 名字",))

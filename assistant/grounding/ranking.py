@@ -1,0 +1,174 @@
+"""Evidence against a question: how well each piece answers it, and which things were shown one after the other.
+
+The score of a piece is a product: fit of its kind, coverage of the question's content words by what stands beside it, how
+sure the reading is, how recent it is, how prominent. Knows neither engines nor wording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assistant.grounding.evidence import Evidence
+from assistant.grounding.questions import LABELS, SUMS, Question
+from assistant.grounding.words import best_likeness, concept, plain, tokens
+
+LEAST = 0.5
+"""A piece below it answers nothing: better to say that it cannot be seen."""
+NEUTRAL = 0.25
+"""How much a piece has to its credit before any word of the question is looked for."""
+SECOND_LABEL = 0.6
+SAME_PICTURE = {True: 0.75, False: 0.4}
+"""What a word is worth that stands elsewhere in the picture: for what belongs to the whole thing (its price), or not."""
+OF_THE_WHOLE = frozenset(
+    "price weight date time percent lines colour title phone email web code company order word role name describe".split()
+)
+RIVALS = (LABELS, SUMS - {"price"}, frozenset({"open", "close"}), frozenset({"arrive", "depart"}))
+"""Of each set one label excludes the others."""
+FOODS = frozenset("fat sugar salt sodium carbohydrate protein fibre calories cholesterol alcohol".split())
+"""A label with one of them is about that, and about no sum of money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A piece of evidence with its score against a question, 0 to 1."""
+
+    evidence: Evidence
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One thing that was shown: its evidence, the newest reading first, and the words in it."""
+
+    evidence: tuple[Evidence, ...]
+    words: frozenset[str]
+    age_s: float
+
+
+def shown(readings: Sequence[tuple[Evidence, ...]]) -> tuple[Shown, ...]:
+    """The things shown, oldest first, from the evidence of each glimpse in order of time.
+
+    Glimpses that follow each other and hold much the same words are of one thing; a glimpse with nothing in it but colours
+    is of none.
+    """
+    things: list[Shown] = []
+    for reading in readings:
+        if not any(e.kind in ("line", "code", "object") for e in reading):
+            continue
+        words = frozenset(w for e in reading if e.kind in ("line", "code", "object") for w in tokens(e.text))
+        age_s = min(e.age_s for e in reading)
+        if things and _alike(things[-1].words, words):
+            earlier = things.pop()
+            things.append(Shown((*reading, *_unlike(earlier.evidence, reading)), earlier.words | words, age_s))
+        else:
+            things.append(Shown(reading, words, age_s))
+    return tuple(things)
+
+
+def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    both = len(one & other)
+    return both > 0 and both >= 0.6 * min(len(one), len(other)) and both >= 0.3 * max(len(one), len(other))
+
+
+def _unlike(earlier: Sequence[Evidence], newer: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    known = {(e.kind, e.value, e.beside[:1]) for e in newer}
+    return tuple(
+        e for e in earlier if (e.kind, e.value, e.beside[:1]) not in known and e.kind not in ("block", "colour")
+    )
+
+
+def at_moment(question: Question, things: Sequence[Shown]) -> tuple[tuple[Shown, float], ...]:
+    """The things a question is about with their recency, 0 to 1; empty where it is about one that was not shown."""
+    if not things:
+        return ()
+    if question.moment == "now":
+        return ((things[-1], 1.0),)
+    if question.moment in ("first", "second", "third"):
+        index = ("first", "second", "third").index(question.moment)
+        return ((things[index], 1.0),) if index < len(things) else ()
+    if question.moment == "previous":
+        return ((things[-2], 1.0),) if len(things) > 1 else ()
+    return tuple((thing, max(0.6, 1.0 - 0.12 * back)) for back, thing in enumerate(reversed(things)))
+
+
+def rank(question: Question, evidence: Sequence[Evidence], words: frozenset[str], recency: float = 1.0) -> list[Ranked]:
+    """Evidence of fitting kinds with its score, best first; `words` are all those of the same picture or talk."""
+    found = [Ranked(e, score(question, e, words) * recency) for e in evidence if question.kinds.get(e.kind, 0.0) > 0]
+    return sorted(found, key=lambda r: -r.score)
+
+
+def score(question: Question, evidence: Evidence, words: frozenset[str]) -> float:
+    """How well a piece answers, 0 to 1, its age left out."""
+    fit = question.kinds.get(evidence.kind, 0.0)
+    sure = 0.7 + 0.3 * evidence.score
+    prominent = 0.88 + 0.12 * evidence.size
+    return fit * (0.2 + 0.8 * coverage(question, evidence, words)) * sure * prominent
+
+
+def coverage(question: Question, evidence: Evidence, words: frozenset[str]) -> float:
+    """How much of what was asked stands beside a piece, 0 to 1."""
+    near = [frozenset(tokens(label)) for label in evidence.beside]
+    own = frozenset(tokens(evidence.line))
+    if evidence.kind in _TEXTS:
+        near.insert(0, own)
+    wide = SAME_PICTURE[question.wording in OF_THE_WHOLE]
+    got = wanted = NEUTRAL
+    for asked in question.asked:
+        first = best_likeness(asked.word, near[0]) if near else 0.0
+        second = max((best_likeness(asked.word, label) for label in near[1:]), default=0.0)
+        best = max(
+            first,
+            SECOND_LABEL * second,
+            SECOND_LABEL * best_likeness(asked.word, own),
+            wide * best_likeness(asked.word, words),
+        )
+        got += asked.weight * best
+        wanted += asked.weight
+    return got / wanted * _told_apart(question, near[:1])
+
+
+_TEXTS = frozenset("line title name role place company order block sentence word".split())
+
+
+def _told_apart(question: Question, label: Sequence[frozenset[str]]) -> float:
+    """Below 1 where the label names something else: 'Total Fat' is no total, a packing date no best-before date."""
+    if not label:
+        return 1.0
+    asked = {concept(a.word) for a in question.asked}
+    named = {c for c in map(concept, label[0]) if c}
+    for rivals in RIVALS:
+        if asked & rivals and named & rivals and not asked & named & rivals:
+            return 0.4
+    if asked & SUMS and any(c in FOODS for c in named) and not named & FOODS & asked:
+        return 0.4
+    return 1.0
+
+
+def sided(question: Question, ranked: Sequence[Ranked]) -> list[Ranked]:
+    """The ranking with pieces favoured that lie on the asked side of the others."""
+    boxes = [r.evidence.box for r in ranked if r.evidence.box]
+    if not question.places or len(boxes) < 2:
+        return list(ranked)
+    found: list[Ranked] = []
+    for item in ranked:
+        factor = 1.0
+        for axis, direction in question.places:
+            if item.evidence.box:
+                middles = [b[axis] + b[axis + 2] for b in boxes]
+                here, mean = item.evidence.box[axis] + item.evidence.box[axis + 2], sum(middles) / len(middles)
+                factor *= 1.1 if (here - mean) * direction > 0 else 0.8
+        found.append(Ranked(item.evidence, item.score * factor))
+    return sorted(found, key=lambda r: -r.score)
+
+
+def title(thing: Shown) -> str:
+    """What a thing calls itself: its largest line that is no value; empty where it has none."""
+    titles = [e for e in thing.evidence if e.kind == "title" and not any(c.isdigit() for c in e.text)]
+    best = max(titles, key=lambda e: e.size, default=None)
+    return best.text if best and len(best.text) <= 40 else ""
+
+
+def mentioned(text: str, name: str) -> bool:
+    """Whether all words of a name occur in a text."""
+    return bool(name) and all(word in plain(text) for word in tokens(name))

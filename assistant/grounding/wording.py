@@ -1,0 +1,81 @@
+"""Evidence into words: sentence frames from the prompt files, a grammar that admits nothing else, and the context.
+
+Every word comes from `prompts/grounds.*`, `prompts/frames*` or `prompts/refusal.*` or was read or heard.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from assistant.events import Glimpse
+from assistant.grounding.evidence import Evidence
+from assistant.prompting import prompt
+
+LONGEST_QUOTE = 420
+"""characters of text that are read out; half a minute of speech"""
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+def frames(name: str, language: str) -> tuple[str, ...]:
+    """The sentence frames of a prompt file, one a line. KeyError if there is no such file."""
+    return tuple(line.strip() for line in prompt(name, language).splitlines() if line.strip())
+
+
+def sentences(name: str, language: str, slots: Mapping[str, str]) -> tuple[str, ...]:
+    """All frames of a file whose slots are filled; those that use the most slots come first."""
+    filled = {key: spoken(text) for key, text in slots.items() if text.strip()}
+    fitting = [f for f in frames(name, language) if set(_SLOT.findall(f)) <= filled.keys()]
+    if "label" in filled:
+        fitting.sort(key=lambda f: "{label}" not in f)
+    return tuple(dict.fromkeys(_SLOT.sub(lambda m: filled[m[1]], f) for f in fitting))
+
+
+def spoken(text: str) -> str:
+    """Read text as a reply may hold it: one line, nothing that is no character, no mark doubled by the frame's own."""
+    text = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cs", "Cf", "Co", "Cn") or c in "\n\t")
+    text = " ".join(text.split())
+    if len(text) > LONGEST_QUOTE:
+        text = text[:LONGEST_QUOTE].rsplit(" ", 1)[0] + " …"
+    return text.rstrip(".,;:。，；： ")
+
+
+def grammar(choices: Sequence[str]) -> str:
+    """GBNF (llama.cpp's grammar notation) that admits exactly the given sentences."""
+    return "root ::= " + " | ".join(f'"{_escaped(choice)}"' for choice in choices)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+
+
+def label(evidence: Evidence) -> str:
+    """What a value is called, as it is said inside a sentence: the first of what stands beside it, if it is short."""
+    text = evidence.beside[0] if evidence.beside else ""
+    text = re.sub(r"[\s:.\-*]+$", "", text).strip()
+    if not 1 < len(text) <= 40 or len(text.split()) > 5 or not re.search(r"\w", text):
+        return ""
+    words = text.split()
+    return " ".join(w if any(c.isdigit() for c in w) else w.lower() for w in words)
+
+
+def context(sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], now_s: float, language: str) -> str:
+    """Everything that was found, as text with score and age, oldest picture first, for the mind's context."""
+    heading, text_line, other = frames("grounds.context", language)[:3]
+    lines: list[str] = []
+    for glimpse, evidence in sight:
+        ago = f"{max(0.0, now_s - glimpse.at_s):.0f}"
+        items = [
+            (text_line if e.kind == "line" else other, e)
+            for e in evidence
+            if e.kind in ("line", "code", "object", "colour")
+        ]
+        if items:
+            lines.append(heading.format(id=glimpse.id, ago=ago))
+            lines += [_SLOT.sub(lambda m, e=e: _field(m[1], e), frame) for frame, e in items]  # type: ignore[misc]
+    return "\n".join(lines)
+
+
+def _field(name: str, evidence: Evidence) -> str:
+    return {"kind": evidence.kind, "x": evidence.text, "score": f"{evidence.score:.2f}"}.get(name, "")
