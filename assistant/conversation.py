@@ -31,8 +31,7 @@ from assistant.events import (
     Utterance,
     Words,
 )
-from assistant.fusing import Fusion, fuse
-from assistant.grounding import asks_to_see
+from assistant.fusing import Fusion, asks_to_see, fuse
 from assistant.hearing import TurnTaking, hear
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
@@ -385,7 +384,7 @@ async def look(talk: Talk, draft: Draft, words: Words) -> Fusion:
     """What sight adds to this turn; waits for the picture to be read only where the question needs it."""
     rules, mind = talk.rules, talk.models.mind.model
     glimpse = draft.glimpse
-    if glimpse is not None and not mind.sees and asks_to_see(words.text, words.language):
+    if glimpse is not None and not mind.sees and asks_to_see(words.text):
         try:
             glimpse = await asyncio.wait_for(talk.sight.read(glimpse), rules.see_wait_s)
         except TimeoutError:

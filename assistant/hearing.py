@@ -114,7 +114,7 @@ async def hear(
         before_s = ear.ended_s
         ear, events = listen(ear, window, p_voice, rules)
         for event in events:
-            _transcribe(transcriber, event, [b for b in history if b.at_s >= before_s], rules)
+            _transcribe(transcriber, event, [b for b in history if b.end_s > before_s + 1e-6], rules)
             yield event
         if not events and ear.phase in ("onset", "speaking"):
             transcriber.feed(window)
