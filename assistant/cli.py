@@ -33,9 +33,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a ?, and the talk goes on
     try:
-        code = _command(words)
-        _flush()
-        return code
+        return _command(words)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -64,7 +62,7 @@ def _command(words: list[str]) -> int:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "assistant"
-        message = error.format_message().rstrip(".")
+        message = error.format_message().rstrip(".").replace("Value error, ", "")  # typer's validator says so first
         _fail(f"{message[:1].lower()}{message[1:]}; see {where} --help")
         return error.exit_code
 
@@ -83,17 +81,6 @@ def _fail(message: str) -> int:
     except OSError:  # nobody listens; the exit code still tells
         pass
     return 1
-
-
-def _flush() -> None:
-    """Write out what is buffered now: at exit it could no longer be told that it went wrong."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _leave_quietly()
-        raise AssistantError(f"wanted to write the output, got '{error.strerror}'; send it somewhere else") from error
 
 
 def _leave_quietly() -> None:

@@ -147,13 +147,13 @@ def _name(flag: str) -> str:
 # ---------------------------------------------------------------- talking
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def assistant(
     version: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True)] = False,
 ) -> None:
     """Answer what is asked of the program itself."""
     if version:
-        typer.echo(f"assistant {__version__}")
+        _echo(f"assistant {__version__}")
         raise typer.Exit
 
 
@@ -238,7 +238,7 @@ def hear(
             timed = [[w.text, round(w.began_s, 3), round(w.ended_s, 3), round(w.p, 3)] for w in words.words]
             heard.append({"file": str(file), "text": words.text, "language": words.language, "words": timed})
             if not as_json:
-                typer.echo(words.text if len(files) == 1 else f"{file}: {words.text}")
+                _echo(words.text if len(files) == 1 else f"{file}: {words.text}")
     finally:  # a bad file does not take what was heard before it
         if as_json and heard:
             _print_json(heard)
@@ -261,7 +261,7 @@ def look(
     if as_json:
         _print_json(result)
     else:
-        typer.echo(result["answer"])
+        _echo(result["answer"])
 
 
 # ---------------------------------------------------------------- this machine
@@ -283,7 +283,7 @@ def config_show(config: Config) -> None:
     from assistant.config import show, user_file
 
     own = user_file()
-    typer.echo(f"# your own file: {own}{'' if own.is_file() else ' (there is none)'}\n\n{show(config)}")
+    _echo(f"# your own file: {own}{'' if own.is_file() else ' (there is none)'}\n\n{show(config)}")
 
 
 @config_app.command("check", epilog="Example: assistant config check --config mine.toml")
@@ -291,7 +291,7 @@ def config_show(config: Config) -> None:
 def config_check(config: Config) -> None:
     """Check every key, and the options of every engine."""
     config.check()
-    typer.echo("config: every key and every option is in order")
+    _echo("config: every key and every option is in order")
 
 
 @models_app.command("where", epilog="Example: assistant models where")
@@ -425,8 +425,17 @@ def _write_wav(path: Path, pcm: Any, rate_hz: int) -> None:
         raise OutputError(f"wanted to write {path}, got '{error.strerror}'; choose another file") from error
 
 
+def _echo(text: str) -> None:
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"wanted to write the output, got '{error.strerror}'; send it somewhere else") from error
+
+
 def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, default=_plainly))
+    _echo(json.dumps(value, ensure_ascii=False, default=_plainly))
 
 
 def _plainly(value: Any) -> Any:
@@ -440,7 +449,7 @@ def _print_report(report: Any, as_json: bool) -> None:
         return
     for key, value in table.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plainly)
-        typer.echo(f"{key}: {shown}")
+        _echo(f"{key}: {shown}")
 
 
 def _print_table(rows: Sequence[Any]) -> None:
@@ -449,11 +458,11 @@ def _print_table(rows: Sequence[Any]) -> None:
 
     table = [row if isinstance(row, dict) else asdict(row) for row in rows]
     if not table:
-        typer.echo("none")
+        _echo("none")
         return
     cells = [list(table[0]), *([str(value) for value in row.values()] for row in table)]
     widths = [max(cell_len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for row in cells:
-        typer.echo(
+        _echo(
             "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
         )

@@ -243,7 +243,7 @@ def toml(value: Any) -> str:
         case list() | tuple():
             return "[" + ", ".join(toml(v) for v in value) + "]"
         case bool() | str():
-            return json.dumps(value, ensure_ascii=False)
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # the one that JSON lets through
         case _:
             return str(value)
 
