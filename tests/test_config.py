@@ -91,6 +91,10 @@ def test_a_configuration_cannot_be_changed():
         made.turn.end_s = 1.0
 
 
+FED = {"offline", "store", "max_tokens", "seed"}
+"""what an engine is told from other sections: [assistant] offline and seed, [models], [mind] max_reply_tokens"""
+
+
 @pytest.mark.parametrize(("slot", "engine"), [(s, e) for s, known in ENGINES.items() for e in known if e != "scripted"])
 def test_documented_options_are_the_engines_own_with_its_defaults(slot: str, engine: str):
     if find_spec(f"assistant.backends.{ENGINES[slot][engine].split(':')[0]}") is None:
@@ -99,6 +103,10 @@ def test_documented_options_are_the_engines_own_with_its_defaults(slot: str, eng
     for key, value in load_config(environ={}).options(slot, engine).items():
         default = parameters[key].default
         assert (tuple(value) if isinstance(value, list) else value) == default, f"[{slot}.{engine}] {key}"
+    text = packaged("config.toml").read_text(encoding="utf-8")
+    section = text.partition(f"[{slot}.{engine}]\n")[2].partition("\n[")[0]
+    for key in parameters.keys() - FED:
+        assert f"{key} = " in section, f"[{slot}.{engine}] {key} is not documented"
 
 
 def test_the_command_line_offers_the_choices_of_the_configuration():
@@ -196,7 +204,7 @@ def test_any_text_survives_toml(text: str):
 # ---------------------------------------------------------------- mistakes
 
 WRONG = {
-    "voice.spede=1": "[voice] has no key 'spede'",
+    "voice.spede=1": "[voice] has no key 'spede'; did you mean 'speed' of [voice.espeak]?",
     "turn.end=1": "[turn] has no key 'end'; did you mean 'end_s'?",
     "assistant.pause_s=1": "[assistant] has no key 'pause_s'; did you mean 'pause_s' of [turn]?",
     "fusion.zzz=1": "[fusion] has no key 'zzz'; it knows mode, see_wait_s",
