@@ -1,0 +1,97 @@
+"""Cameras, and video streams by their address, through OpenCV: a thread that keeps only the newest frame.
+
+Every frame is taken off the device, so that none waits in its buffers and grows old, but only a few a second are made
+pictures. Knows nothing of what is to be seen.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assistant.errors import DeviceError
+from assistant.events import Frame, Image
+from assistant.pacing import Clock
+
+if TYPE_CHECKING:
+    import cv2
+
+PICTURE_S = 0.1
+"""a frame is made a picture this often: it bounds the age of a picture, and what a webcam's JPEGs cost"""
+LOST_S = 1.0
+"""a camera that sends nothing for so long is lost"""
+OPEN_S = 5.0
+"""how long a camera may take to answer, and to its first frame"""
+
+
+def capture(source: int | str) -> cv2.VideoCapture:
+    """A device by number, a file or an address, opened (or not: ask `isOpened`) without a word on stderr."""
+    import cv2
+
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; OpenCV knows no other way
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    if isinstance(source, int):
+        return cv2.VideoCapture(source, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
+    waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_S * 1000), cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(LOST_S * 1000)]
+    return cv2.VideoCapture(source, cv2.CAP_FFMPEG, waits)
+
+
+class Camera:
+    """A camera by its number, or a stream by its address. Raises DeviceError where there is none."""
+
+    def __init__(self, source: int | str, clock: Clock) -> None:
+        self.name = f"camera {source}" if isinstance(source, int) else source
+        self._clock = clock
+        self._capture = capture(source)
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise DeviceError(
+                f"wanted {self.name}, it cannot be opened; plug it in or permit it, or choose another with "
+                "--camera NUMBER, a picture or --camera none"
+            )
+        self._newest: tuple[float, Image] | None = None
+        self._frame: Frame | None = None
+        self._alive_at = time.monotonic()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="assistant-camera", daemon=True)
+        self._thread.start()
+
+    def frame(self, at_s: float) -> Frame | None:
+        """The newest frame, stamped with when it arrived; None before the first.
+
+        Raises DeviceError once the camera has sent nothing for a second.
+        """
+        newest = self._newest
+        silent_s = time.monotonic() - self._alive_at
+        if silent_s > (OPEN_S if newest is None else LOST_S) and not self._closed.is_set():
+            raise DeviceError(f"wanted pictures from {self.name}, it sends none any more; plug it in and start again")
+        if newest is not None and (self._frame is None or self._frame.image is not newest[1]):
+            self._frame = Frame(max(0.0, self._clock.now_s() - (time.monotonic() - newest[0])), newest[1])
+        return self._frame
+
+    def close(self) -> None:
+        """Stop, and let the device go; waits for the frame that is under way."""
+        self._closed.set()
+        self._thread.join()
+        self._capture.release()
+
+    def _run(self) -> None:
+        import cv2
+
+        made_at = -PICTURE_S
+        while not self._closed.is_set():
+            if not self._capture.grab():
+                self._closed.wait(0.05)
+                continue
+            now = self._alive_at = time.monotonic()
+            if now - made_at < PICTURE_S:
+                continue
+            ok, image = self._capture.retrieve()
+            if ok:
+                self._newest = now, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+                made_at = now

@@ -1,0 +1,273 @@
+"""The sound card's microphone and loudspeaker through PortAudio.
+
+Its callbacks, on threads of its own, copy and count; everything else is done on the event loop. The microphone's
+samples are the audio clock; the loudspeaker's callback renders the time line it finds, and notes when that will be
+heard. A device is lost when its callback stays away for a second. Knows nothing of what is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assistant.backends.quiet import quiet
+from assistant.backends.timeline import LineSpeaker
+from assistant.errors import DeviceError
+from assistant.events import HEARING_RATE_HZ, Block, Samples
+from assistant.pacing import Clock
+
+BLOCKS_HZ = 100
+"""blocks a second, both ways"""
+BLOCK = HEARING_RATE_HZ // BLOCKS_HZ
+PLAYING_RATE_HZ = 48_000
+"""what sound cards do by themselves"""
+LOST_S = 1.0
+"""a device whose callback stays away for so long is lost"""
+GIVEN_BLOCKS = 2 * BLOCKS_HZ
+"""how much of what was played is kept for an echo canceller that does not come"""
+INSTEAD = {
+    "input": "plug one in, or speak from a recording: --microphone FILE.wav",
+    "output": "plug one in, or let it speak into a file: --speaker FILE.wav, or --speaker none",
+}
+CALLED = {"input": "microphone", "output": "loudspeaker"}
+
+
+@dataclass(frozen=True, slots=True)
+class SoundDevice:
+    """A sound card as PortAudio sees it. `inputs` and `outputs` count channels; `default` says for what it is that."""
+
+    number: int
+    name: str
+    host: str
+    inputs: int
+    outputs: int
+    rate_hz: int
+    default: tuple[str, ...]
+
+
+def list_devices() -> list[SoundDevice]:
+    """All sound devices, by number. Raises DeviceError where PortAudio is missing."""
+    portaudio = _portaudio()
+    hosts = [host["name"] for host in portaudio.query_hostapis()]
+    defaults = list(zip(("microphone", "loudspeaker"), portaudio.default.device, strict=True))
+    return [
+        SoundDevice(
+            number=number,
+            name=found["name"],
+            host=hosts[found["hostapi"]],
+            inputs=found["max_input_channels"],
+            outputs=found["max_output_channels"],
+            rate_hz=int(found["default_samplerate"]),
+            default=tuple(what for what, default in defaults if default == number),
+        )
+        for number, found in enumerate(portaudio.query_devices())
+    ]
+
+
+def _portaudio() -> Any:
+    try:
+        with quiet():  # ALSA tells of every card that is not there
+            import sounddevice
+    except OSError as error:
+        raise DeviceError(
+            f"wanted the PortAudio library, got '{error}'; apt install libportaudio2, or use files: "
+            "--microphone FILE.wav --speaker FILE.wav"
+        ) from error
+    return sounddevice
+
+
+def _find(device: int | str | None, kind: str) -> dict[str, Any]:
+    """PortAudio's description of a device by number, name or default. Raises DeviceError."""
+    portaudio = _portaudio()
+    try:
+        found = portaudio.query_devices(device, kind)
+    except (ValueError, portaudio.PortAudioError) as error:
+        if device is None:
+            raise DeviceError(f"wanted a {CALLED[kind]}, this machine has none; {INSTEAD[kind]}") from error
+        why = "there is none" if "No " in str(error) or "Error querying" in str(error) else str(error).splitlines()[0]
+        raise DeviceError(
+            f"wanted the {CALLED[kind]} '{device}', {why}; choose one that `assistant devices` lists"
+        ) from error
+    return found
+
+
+def _open(kind: str, device: int | str | None, wanted_hz: int, callback: Any) -> tuple[Any, str]:
+    """A stream that is not started, mono where the device takes that, and its name. Raises DeviceError."""
+    portaudio = _portaudio()
+    found = _find(device, kind)
+    check = portaudio.check_input_settings if kind == "input" else portaudio.check_output_settings
+    make = portaudio.InputStream if kind == "input" else portaudio.OutputStream
+    own_hz = int(found["default_samplerate"])
+    trouble: Exception | None = None
+    for rate_hz, channels in ((wanted_hz, 1), (wanted_hz, 2), (own_hz, 1), (own_hz, 2)):
+        options = {"device": found["index"], "samplerate": rate_hz, "channels": channels, "dtype": "float32"}
+        try:
+            with quiet():
+                check(**options)
+                stream = make(**options, blocksize=rate_hz // BLOCKS_HZ, latency="low", callback=callback)
+            return stream, found["name"]
+        except portaudio.PortAudioError as error:
+            trouble = error
+    raise DeviceError(
+        f"wanted sound through the {CALLED[kind]} '{found['name']}', PortAudio says '{trouble}'; is another program "
+        f"using it? {INSTEAD[kind]}"
+    ) from trouble
+
+
+def _start(stream: Any, name: str) -> None:
+    try:
+        with quiet():
+            stream.start()
+    except _portaudio().PortAudioError as error:
+        raise DeviceError(f"wanted sound through '{name}', PortAudio says '{error}'; plug it in again") from error
+
+
+def _lost(kind: str, name: str, patience_s: float) -> DeviceError:
+    return DeviceError(
+        f"wanted sound through the {CALLED[kind]} '{name}', it has been gone for {patience_s:g} s; plug it in and "
+        "start again"
+    )
+
+
+class Microphone:
+    """A microphone by number, name or default: 16 kHz mono, 10 ms a block, on the event loop.
+
+    Its samples are the audio clock. Opened at once, started by `blocks`. Raises DeviceError: at the start where it is
+    missing or refused, from `blocks` when nothing has come for `patience_s`.
+    """
+
+    over = False
+
+    def __init__(self, device: int | str | None, clock: Clock, patience_s: float = LOST_S) -> None:
+        self._clock = clock
+        self._patience_s = patience_s
+        self._arrived: asyncio.Queue[tuple[Samples, float] | None] = asyncio.Queue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._alive_at = 0.0
+        self._stream, self.name = _open("input", device, HEARING_RATE_HZ, self._heard)
+        self.rate_hz = int(self._stream.samplerate)
+
+    async def blocks(self) -> AsyncIterator[Block]:
+        """Blocks of 10 ms as they come."""
+        self._loop = asyncio.get_running_loop()
+        self._alive_at = time.monotonic()
+        _start(self._stream, self.name)
+        resampler = self._resampler()
+        waiting, begin = np.zeros(0, np.float32), 0
+        while (arrived := await self._next()) is not None:
+            pcm, began_at = arrived
+            self._clock.start(began_at)
+            waiting = np.concatenate([waiting, resampler.resample_chunk(pcm) if resampler else pcm])
+            while len(waiting) >= BLOCK:
+                yield Block(begin / HEARING_RATE_HZ, waiting[:BLOCK])
+                waiting, begin = waiting[BLOCK:], begin + BLOCK
+
+    def close(self) -> None:
+        """Stop listening; ends `blocks`."""
+        self._stream.close()
+        self._arrived.put_nowait(None)
+
+    def _resampler(self) -> Any:
+        if self.rate_hz == HEARING_RATE_HZ:
+            return None
+        import soxr
+
+        return soxr.ResampleStream(self.rate_hz, HEARING_RATE_HZ, 1, dtype="float32")
+
+    async def _next(self) -> tuple[Samples, float] | None:
+        while True:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    return await self._arrived.get()
+            except TimeoutError:  # the loop may have been away, and not the device
+                if time.monotonic() - self._alive_at > self._patience_s:
+                    raise _lost("input", self.name, self._patience_s) from None
+
+    def _heard(self, pcm: Any, frames: int, when: Any, status: Any) -> None:
+        """PortAudio's callback."""
+        self._alive_at = time.monotonic()
+        ago_s = when.currentTime - when.inputBufferAdcTime
+        if not 0 < ago_s < 1:  # some drivers leave the times empty
+            ago_s = frames / self.rate_hz
+        mono = pcm[:, 0].copy() if pcm.shape[1] == 1 else pcm.mean(axis=1)
+        try:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._arrived.put_nowait, (mono, self._alive_at - ago_s))
+        except RuntimeError:  # the loop was closed in between: nobody listens
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """By a callback at `at`, the samples before `end` were given to the card; sample `begin` is heard at `heard_at`."""
+
+    at: float
+    begin: int
+    end: int
+    heard_at: float
+
+
+class Speaker(LineSpeaker):
+    """A loudspeaker by number, name or default, mono, at 48 kHz or the card's own rate. Runs from the start.
+
+    What was heard is what was given to the card less what is still on its way. Raises DeviceError: at the start where
+    it is missing or refused, from `play` and `drain` when it has taken nothing for `patience_s`.
+    """
+
+    def __init__(self, device: int | str | None, clock: Clock, patience_s: float = LOST_S) -> None:
+        self._clock = clock
+        self._patience_s = patience_s
+        self._kept: deque[Samples] = deque(maxlen=GIVEN_BLOCKS)
+        self._stream, self.name = _open("output", device, PLAYING_RATE_HZ, self._render)
+        super().__init__(int(self._stream.samplerate))
+        self._block = self.rate_hz // BLOCKS_HZ
+        self._given = _Given(time.monotonic(), 0, 0, time.monotonic() + self._stream.latency)
+        _start(self._stream, self.name)
+
+    def given(self) -> Samples:
+        """What was given to the card since the last call (2 s at most), silence included: an echo's reference."""
+        parts: list[Samples] = []
+        while self._kept:
+            parts.append(self._kept.popleft())
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def close(self) -> None:
+        """Stop at once and let the card go."""
+        self.stop()
+        self._stream.abort()
+        self._stream.close()
+
+    def _render(self, out: Any, frames: int, when: Any, status: Any) -> None:
+        """PortAudio's callback."""
+        begin = self._given.end
+        sound = self._line.render(begin, begin + frames)
+        out[:] = sound[:, None]
+        self._kept.append(sound)
+        delay_s = when.outputBufferDacTime - when.currentTime
+        if not 0 < delay_s < 2:  # some drivers leave the times empty
+            delay_s = self._stream.latency
+        now = time.monotonic()
+        self._given = _Given(now, begin, begin + frames, now + delay_s)
+
+    def _sounded(self) -> int:
+        given = self._given
+        passed = given.begin + int((time.monotonic() - given.heard_at) * self.rate_hz)
+        return max(0, min(given.end, passed))
+
+    def _next(self) -> int:
+        return self._given.end + self._block  # a callback may be rendering what comes before
+
+    def _when(self, sample: int) -> float:
+        given = self._given
+        heard_at = given.heard_at + (sample - given.begin) / self.rate_hz
+        return self._clock.now_s() + heard_at - time.monotonic()
+
+    def _check(self) -> None:
+        if time.monotonic() - self._given.at > self._patience_s:
+            raise _lost("output", self.name, self._patience_s)
