@@ -273,7 +273,11 @@ def devices(config: Config) -> None:
     """List the microphones and loudspeakers of this machine."""
     from assistant.backends.sounddevice import list_devices
 
-    _print_table(list_devices())
+    found = list_devices()
+    if found:
+        _print_table(found)
+    else:
+        _echo("no sound device was found; use files: --microphone FILE.wav --speaker FILE.wav")
 
 
 @config_app.command("show", epilog="Example: assistant config show --set turn.end_s=0.7")
@@ -457,12 +461,15 @@ def _print_table(rows: Sequence[Any]) -> None:
     from rich.cells import cell_len
 
     table = [row if isinstance(row, dict) else asdict(row) for row in rows]
-    if not table:
-        _echo("none")
-        return
-    cells = [list(table[0]), *([str(value) for value in row.values()] for row in table)]
+    cells = [list(table[0]), *([_cell(value) for value in row.values()] for row in table)]
     widths = [max(cell_len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for row in cells:
         _echo(
             "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
         )
+
+
+def _cell(value: Any) -> str:
+    from assistant.display import clean
+
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else clean(str(value))

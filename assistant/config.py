@@ -327,7 +327,7 @@ def _validated(merged: Table, layer: str) -> Config:
         raise ConfigError(f"{layer}: {_explain(error.errors()[0])}") from error
     for slot, known in ENGINES.items():
         section: EngineSection = getattr(config, slot)
-        choices = [*known] if slot == "activity" else ["auto", *known]
+        choices = ["auto", *known]
         if section.engine not in choices:
             raise ConfigError(
                 f"{layer}: [{slot}] engine wanted one of {', '.join(choices)}, got '{section.engine}'; "

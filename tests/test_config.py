@@ -211,7 +211,6 @@ WRONG = {
     "voise.engine=espeak": "there is no section [voise]; did you mean 'voice'?",
     "voice.engine=espaek": "[voice] engine wanted one of auto, espeak, coqui, scripted, got 'espaek'; "
     "did you mean 'espeak'?",
-    "activity.engine=auto": "[activity] engine wanted one of silero, scripted, got 'auto'; it knows silero, scripted",
     "voice.espaek.speed=1": "[voice] has no engine 'espaek'; did you mean 'espeak'?",
     "voice.espeak=1": "[voice] espeak wanted a table of options, got 1; write [voice.espeak]",
     "turn.end_s=long": "[turn] end_s wanted a number from 0.05 to 10, got 'long'; the default is 0.5",
