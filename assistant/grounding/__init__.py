@@ -1,8 +1,8 @@
 """Grounding: what was seen and said, against a question; which evidence answers it, or that nothing does.
 
 `ground` reads the question, types and ranks the evidence, computes comparisons, and hands the mind the context and, for
-a mind that cannot be trusted to choose, a grammar of the sentences that are true. Pure but for the prompt files; knows no
-engine.
+a mind that cannot be trusted to choose, a grammar of the sentences that are true. Pure but for the prompt files; knows
+no engine.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from assistant.events import Exchange, Glimpse
-from assistant.grounding import wording
+from assistant.grounding import lexicon, wording
 from assistant.grounding.comparing import Compared, Side, compare
 from assistant.grounding.evidence import Evidence, is_question, seen, told
-from assistant.grounding.questions import COLOUR_WORDS, Question, read
+from assistant.grounding.questions import Question, read
 from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, shown, sided
 from assistant.grounding.words import best_likeness, is_chinese, plain, tokens
 
-__all__ = ["Evidence", "Grounds", "ground"]
+__all__ = ["Evidence", "Grounds", "asks_to_see", "ground"]
 
 SECOND_COLOUR = 0.6
 """A colour with less than this share of the main one's is not named beside it."""
+OTHER_COLOUR = 0.45
+"""What a thing counts that has not the colour the question speaks of."""
 ELSEWHERE = 0.8
 """What was heard or said counts less than what is seen, where the question does not ask for it."""
 
@@ -31,8 +33,8 @@ class Grounds:
     """What a reply may rest on.
 
     kind: evidence, comparison, refusal or chat. winners: what answers. sentences: the replies that are true, the best
-    first; empty for chat. why: one line for the log. context: all that was found, for a mind that answers freely.
-    grammar: GBNF that admits only `sentences`; None for chat.
+    first; empty for chat. why: one line for the log. context: all that was found, for a mind that answers freely. brief:
+    only what answers, for a mind whose context is dear. grammar: GBNF that admits only `sentences`; None for chat.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Grounds:
     sentences: tuple[str, ...]
     why: str
     context: str
+    brief: str
     grammar: str | None
 
 
@@ -57,7 +60,7 @@ def ground(
     context = wording.context(sight, now_s, language)
     things = shown([evidence for _, evidence in sight])
     if asked.chat:
-        return Grounds("chat", (), (), "chat: neither sight nor talk is asked for", context, None)
+        return Grounds("chat", (), (), "chat: neither sight nor talk is asked for", context, "", None)
     if asked.comparing is not None and not asked.talk:
         return _compared(asked, things, context, language)
     found = _talked(asked, exchanges, now_s, language) if asked.talk else None
@@ -65,12 +68,21 @@ def ground(
     if found is not None:
         best, choices = found
         why = f"{asked.wording}: '{best[0].evidence.text}' scores {best[0].score:.2f}"
-        return Grounds("evidence", tuple(r.evidence for r in best), choices, why, context, wording.grammar(choices))
+        winners = tuple(r.evidence for r in best)
+        return Grounds(
+            "evidence", winners, choices, why, context, wording.brief(winners, language), wording.grammar(choices)
+        )
     if not sight and not asked.pointing and not asked.talk:
-        return Grounds("chat", (), (), "chat: nothing has been seen and nothing is pointed at", context, None)
+        return Grounds("chat", (), (), "chat: nothing has been seen and nothing is pointed at", context, "", None)
     return _refused(
         "refusal.said" if asked.talk else "refusal.sight", f"{asked.wording}: nothing fits", context, language
     )
+
+
+def asks_to_see(question: str, language: str = "en") -> bool:
+    """Whether what was said may need what the camera shows: anything but small talk and questions about the talk."""
+    asked = read(question)
+    return not asked.chat and not asked.talk
 
 
 Found = tuple[list[Ranked], tuple[str, ...]]
@@ -78,7 +90,7 @@ Found = tuple[list[Ranked], tuple[str, ...]]
 
 def _refused(name: str, why: str, context: str, language: str) -> Grounds:
     choices = wording.sentences(name, language, {})
-    return Grounds("refusal", (), choices, f"refusal: {why}", context, wording.grammar(choices))
+    return Grounds("refusal", (), choices, f"refusal: {why}", context, "", wording.grammar(choices))
 
 
 # ---------------------------------------------------------------- from sight
@@ -99,7 +111,7 @@ def _seen(
     ranked: list[Ranked] = []
     for thing, recency in at_moment(asked, things):
         if asked.colours and not _has_colour(asked, thing):
-            recency *= 0.5
+            recency *= OTHER_COLOUR
         ranked += sided(asked, rank(asked, thing.evidence, thing.words, recency))
     if asked.moment == "any" and asked.wording != "lines":
         ranked += _from_talk(asked, exchanges, now_s)
@@ -134,29 +146,29 @@ def _from_talk(asked: Question, exchanges: Sequence[Exchange], now_s: float) -> 
 
 
 def _worded(asked: Question, evidence: Evidence, language: str) -> tuple[str, ...]:
-    """The sentences for a piece of evidence; its label is said only if the question has it or names nothing else."""
-    named = evidence.beside and any(
-        best_likeness(a.word, frozenset(tokens(evidence.beside[0]))) >= 0.6 for a in asked.asked if a.weight > 0
-    )
-    slots = {"x": evidence.text, "label": wording.label(evidence) if named else "", "line": evidence.line}
-    if asked.wording in ("date", "place") or (language == "zh") != is_chinese(slots["label"]):
-        slots["label"] = slots["label"] if asked.wording == "date" and language == "en" else ""
-    if evidence.kind in ("amount", "percent", "number", "money") and asked.wording in ("price", "weight", "count"):
-        known = {"money": "price", "amount": "weight"}.get(evidence.kind, "value")
-        name = known if known == asked.wording and not slots["label"] else "value"
-    else:
-        name = _FRAMES.get(asked.wording, "value")
-    slots["label"] = slots["label"].removesuffix(" date").removesuffix("date").strip()
-    return wording.sentences(f"grounds.{name}", language, slots)
+    """The sentences for a piece of evidence; its label is said only if the question asked for it, in its language."""
+    words = frozenset(tokens(evidence.beside[0])) if evidence.beside else frozenset[str]()
+    asked_for = any(best_likeness(a.word, words) >= 0.6 for a in asked.asked if a.weight > 0)
+    label = wording.label(evidence) if asked_for else ""
+    if is_chinese(label) != (language == "zh"):
+        label = ""
+    label = label.removesuffix("date").strip() if asked.wording == "date" else label
+    plural = label.endswith("s") and not label.endswith("ss")
+    slots = {"x": evidence.text, "named": label, "label": "" if plural else label, "line": evidence.line}
+    return wording.sentences(f"grounds.{_frames_for(asked, evidence, bool(label))}", language, slots)
+
+
+def _frames_for(asked: Question, evidence: Evidence, labelled: bool) -> str:
+    if asked.wording in ("price", "weight"):
+        says_so = {"price": "money", "weight": "amount"}[asked.wording] == evidence.kind and not labelled
+        return asked.wording if says_so else "value"
+    return _FRAMES.get(asked.wording, "value")
 
 
 _FRAMES = {
-    "lines": "lines", "word": "lines", "order": "lines", "date": "date", "name": "name", "role": "role", "place": "name",
-    "title": "name", "company": "name", "whether": "whether", "price": "price", "weight": "weight",
+    "lines": "lines", "word": "lines", "order": "lines", "date": "date", "name": "name", "role": "role",
+    "place": "name", "title": "name", "company": "name", "whether": "whether",
 }  # fmt: skip
-
-
-_AROUND = frozenset("background wall sky screen floor ground grass water sea 背景 墙 天空 屏幕 地面".split())
 
 
 def _coloured(
@@ -168,14 +180,14 @@ def _coloured(
     else:
         readings = [thing.evidence for thing, _ in at_moment(asked, things)]
     colours = [e for reading in readings for e in reading if e.kind == "colour"]
-    around = any(a.word in _AROUND for a in asked.asked)
+    around = any(a.word in lexicon.words("around") for a in asked.asked)
     whole, thing = [c for c in colours if c.box is None], [c for c in colours if c.box is not None]
     chosen = (whole or thing) if around else (thing or whole)
     if not chosen:
         return None
     chosen = [c for c in chosen if c.score >= SECOND_COLOUR * chosen[0].score][:2]
     names = wording.frames("grounds.colours", language)
-    known = dict(zip(COLOUR_WORDS, names, strict=True))
+    known = dict(zip(lexicon.colours(), names, strict=True))
     joined = wording.frames("grounds.and", language)[0].join(known.get(c.text, c.text) for c in chosen)
     return [Ranked(c, c.score) for c in chosen], wording.sentences("grounds.colour", language, {"x": joined})
 
@@ -267,7 +279,9 @@ def _compared(asked: Question, things: Sequence[Shown], context: str, language: 
     choices = wording.sentences(_comparison_frames(asked, outcome), language, slots)
     why = f"comparison: {asked.comparing.word}: {slots['low']} against {slots['high']}"
     winners = (outcome.winner.evidence, outcome.other.evidence)
-    return Grounds("comparison", winners, choices, why, context, wording.grammar(choices))
+    return Grounds(
+        "comparison", winners, choices, why, context, wording.brief(winners, language), wording.grammar(choices)
+    )
 
 
 def _comparison_frames(asked: Question, outcome: Compared) -> str:

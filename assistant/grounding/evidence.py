@@ -13,15 +13,7 @@ from decimal import Decimal
 from assistant.events import Box, Exchange, Glimpse
 from assistant.grounding import layout
 from assistant.grounding.layout import Line
-from assistant.grounding.lexicon import (
-    COMPANY_ENDINGS,
-    IMPERATIVES,
-    ORDINARY,
-    PLACE_ENDINGS,
-    ROLE_ENDINGS,
-    ROLES,
-    SIGN_WORDS,
-)
+from assistant.grounding.lexicon import words as listed
 from assistant.grounding.values import Typed, repair, values
 from assistant.grounding.words import concept, is_chinese, plain, tokens
 
@@ -31,7 +23,8 @@ class Evidence:
     """One thing that may answer.
 
     kind: date, time, money, amount, percent, number, phone, code, email, web, name, role, place, company, order (what a
-    sign tells one to do), field (text that a label names), title, line, block (all text), colour, object, count,
+    sign tells one to do), field (text that a label names), title, line,
+    paragraph, block (all text), colour, object, count,
     sentence. value: typed, for comparing; text: as read. beside: what labels it. line: the whole line. score 0 to 1.
     size: height as a share of the picture's tallest line. sense: sight, said (by the user) or heard (from the
     assistant). origin: the glimpse's id or the exchange's index.
@@ -66,8 +59,11 @@ def seen(glimpse: Glimpse, now_s: float) -> tuple[Evidence, ...]:
     lines = [line for row in layout.rows(lines) for line in row if line.text]
     found = [e for line in lines for e in _of_line(line, lines)]
     if lines:
-        block = block_text(lines)
-        found.append(Evidence("block", block, block, line=block, score=min(line.score for line in lines)))
+        parts = paragraphs(lines)
+        sure = sum(line.score for line in lines) / len(lines)
+        found += [Evidence("paragraph", part, part, line=part, score=sure) for part in parts]
+        block = block_text(parts)
+        found.append(Evidence("block", block, block, line=block, score=sure))
     for finding in findings:
         if finding.kind in ("code", "colour", "label"):
             kind = {"label": "object"}.get(finding.kind, finding.kind)
@@ -81,22 +77,30 @@ def _letter_height(box: Box) -> float:
     return min(box[2] - box[0], box[3] - box[1])
 
 
-def block_text(lines: Sequence[Line]) -> str:
-    """All lines as they are read aloud: rows from top to bottom, parted where a sentence does not run on."""
-    parts = [" ".join(line.text for line in row) for row in layout.rows(lines)]
-    text = ""
-    for part in parts:
-        runs_on = not text or text[-1] in ",.;:!?。，；：！？" or not part[:1].isupper() or is_chinese(part)
-        text += ("" if not text else " " if runs_on else ", ") + part
-    return text
+def paragraphs(lines: Sequence[Line]) -> list[str]:
+    """The lines as they are read: rows from top to bottom, a sentence that runs over several put together."""
+    found: list[str] = []
+    for row in layout.rows(lines):
+        text = " ".join(line.text for line in row)
+        if found and (text[:1].islower() or found[-1][-1] in ",-"):
+            found[-1] += " " + text
+        else:
+            found.append(text)
+    return found
+
+
+def block_text(parts: Sequence[str]) -> str:
+    """Paragraphs in one, with a comma where none of them ends in a mark."""
+    comma = "，" if parts and is_chinese(parts[0]) else ", "
+    return "".join(p + ("" if p is parts[-1] else " " if p[-1] in ".,;:!?。，；：！？…" else comma) for p in parts)
 
 
 def reading_order(line: str) -> str:
     """A Chinese line as it is meant: liveries and old signboards run from right to left."""
-    if not is_chinese(line) or len(line) < 3 or any(word in line for word in SIGN_WORDS):
+    if not is_chinese(line) or len(line) < 3 or any(word in line for word in listed("signs")):
         return line
     turned = line[::-1]
-    return turned if any(word in turned for word in SIGN_WORDS) else line
+    return turned if any(word in turned for word in listed("signs")) else line
 
 
 def _of_line(line: Line, lines: Sequence[Line]) -> Iterable[Evidence]:
@@ -127,7 +131,7 @@ def _label_of(text: str, start: int, rest: str) -> str:
 def _fields(base: Evidence, around: Sequence[str], bare: bool) -> Iterable[Evidence]:
     """Text that a label names: 'Cashier: Eric H', or a value's line right of or below its label."""
     label, colon, text = base.text.partition(":")
-    if colon and text.strip() and sum(c.isalpha() for c in label) >= 2 or colon and is_chinese(label):
+    if colon and text.strip() and (is_chinese(label) or sum(c.isalpha() for c in label) >= 2):
         yield replace(base, kind="field", value=text.strip(), text=text.strip(), beside=(label.strip(),))
         yield from _names(replace(base, text=text.strip()), (label.strip(),))
     elif not bare:
@@ -146,29 +150,28 @@ def _names(base: Evidence, around: Sequence[str]) -> Iterable[Evidence]:
     if by and _is_person(by[1].split()):
         yield replace(base, kind="name", value=by[1], text=by[1], beside=("author",))
     last = plain(words[-1]) if words else ""
-    if words and not any(c.isdigit() for c in text) and (last in ROLES or last.endswith(ROLE_ENDINGS)):
+    if words and not any(c.isdigit() for c in text) and (last in listed("roles") or last.endswith(ROLE_ENDINGS)):
         if len(words) <= 4:
             yield replace(base, kind="role")
-    if _ends_like(text, PLACE_ENDINGS):
+    if _ends_like(text, listed("places")):
         yield replace(base, kind="place")
-    if _ends_like(text, COMPANY_ENDINGS):
+    if _ends_like(text, listed("companies")):
         yield replace(base, kind="company")
-    if words and (set(map(plain, words[:2])) & IMPERATIVES or re.search("请|禁止|勿|小心|注意", text)):
+    if words and (plain(words[0]) in listed("imperatives") or re.search("(?i)please|请|禁止|勿|小心|注意", text)):
         yield replace(base, kind="order")
-    if any(c.isalpha() for c in text) and base.size > 0.3:
+    if any(c.isalpha() for c in text) and base.size > 0.3 and len(words) <= LONGEST_TITLE:
         yield replace(base, kind="title")
 
 
 def _is_person(words: Sequence[str]) -> bool:
+    """Capitalised words none of which is an ordinary one; in Chinese a surname with one to three characters."""
     if is_chinese("".join(words)):
-        return len(words) == 1 and 2 <= len(words[0]) <= 4 and words[0][0] in "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田董袁于余叶蒋杜苏魏程吕丁沈任姚卢傅钟姜崔谭廖范汪陆金石戴贾韦夏邱方侯邹熊孟秦白江阎薛尹段雷黎史龙陶贺顾毛郝龚邵万钱严覃武戴莫孔向汤"  # fmt: skip  # noqa: E501
-    letters = all(re.fullmatch(r"[^\W\d_][\w'’-]*\.?", w) for w in words)
-    return (
-        1 <= len(words) <= 4
-        and letters
-        and all(w[0].isupper() for w in words)
-        and not any(plain(w.strip(".")) in ORDINARY or plain(w.strip(".")).removesuffix("s") in ORDINARY for w in words)
-    )
+        return len(words) == 1 and 2 <= len(words[0]) <= 4 and words[0][0] in listed("surnames")
+    if not 1 <= len(words) <= 4 or not all(re.fullmatch(r"[^\W\d_][\w'’-]*\.?", w) and w[0].isupper() for w in words):
+        return False
+    bare = [plain(w.strip(".")) for w in words]
+    ordinary = listed("ordinary")
+    return not any(w in ordinary or w.removesuffix("s") in ordinary for w in bare) and any(len(w) > 2 for w in bare)
 
 
 def _ends_like(text: str, endings: frozenset[str]) -> bool:
@@ -188,7 +191,12 @@ def _counts(labels: Iterable[str]) -> list[Evidence]:
 # ---------------------------------------------------------------- the talk so far
 
 _SENTENCE = re.compile(r"[^.!?。！？]+(?:\.(?=\d)[^.!?。！？]+)*[.!?。！？]*")
-_FACT = re.compile(r"\bmy (?P<label>[\w ]+?) (?:is|are|was|'s) (?P<value>.+)$|我的?(?P<zh>\w+?)[是叫](?P<text>.+)$", re.IGNORECASE)  # fmt: skip
+_FACT = re.compile(
+    r"\bmy (?P<label>[\w ]+?) (?:is|are|was|'s) (?P<value>.+)$|我的?(?P<zh>\w+?)[是叫](?P<text>.+)$", re.IGNORECASE
+)
+LONGEST_TITLE = 6
+"""words"""
+ROLE_ENDINGS = ("ologist", "ographer", "ician", "wright")
 _NAME = re.compile(
     r"\b(?:call me|i am called|the name is|this is|(?:i am|i'm)(?= [A-Z]))\s+(?P<name>[A-Za-z]+)|我叫(?P<zh>\w+)",
     re.IGNORECASE,

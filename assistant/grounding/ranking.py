@@ -1,7 +1,7 @@
 """Evidence against a question: how well each piece answers it, and which things were shown one after the other.
 
-The score of a piece is a product: fit of its kind, coverage of the question's content words by what stands beside it, how
-sure the reading is, how recent it is, how prominent. Knows neither engines nor wording.
+The score of a piece is a product: fit of its kind, coverage of the question's content words by what stands beside it,
+how sure the reading is, how recent it is, how prominent. Knows neither engines nor wording.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ NEUTRAL = 0.25
 """How much a piece has to its credit before any word of the question is looked for."""
 SECOND_LABEL = 0.6
 SAME_PICTURE = {True: 0.75, False: 0.4}
-"""What a word is worth that stands elsewhere in the picture: for what belongs to the whole thing (its price), or not."""
+"""What a word is worth that stands elsewhere in the picture: of what belongs to the whole thing (its price), or not."""
 OF_THE_WHOLE = frozenset(
-    "price weight date time percent lines colour title phone email web code company order word role name describe".split()
+    """price weight date time percent lines colour title phone email web code company order word role name
+    describe""".split()
 )
 RIVALS = (LABELS, SUMS - {"price"}, frozenset({"open", "close"}), frozenset({"arrive", "depart"}))
 """Of each set one label excludes the others."""
@@ -49,8 +50,8 @@ class Shown:
 def shown(readings: Sequence[tuple[Evidence, ...]]) -> tuple[Shown, ...]:
     """The things shown, oldest first, from the evidence of each glimpse in order of time.
 
-    Glimpses that follow each other and hold much the same words are of one thing; a glimpse with nothing in it but colours
-    is of none.
+    Glimpses that follow each other and hold much the same words are of one thing; a glimpse with nothing in it but
+    colours is of none.
     """
     things: list[Shown] = []
     for reading in readings:
@@ -101,9 +102,21 @@ def rank(question: Question, evidence: Sequence[Evidence], words: frozenset[str]
 def score(question: Question, evidence: Evidence, words: frozenset[str]) -> float:
     """How well a piece answers, 0 to 1, its age left out."""
     fit = question.kinds.get(evidence.kind, 0.0)
+    if evidence.kind in _NAMED_ONLY and not _is_named(question, evidence):
+        return 0.0
     sure = 0.7 + 0.3 * evidence.score
     prominent = 0.88 + 0.12 * evidence.size
     return fit * (0.2 + 0.8 * coverage(question, evidence, words)) * sure * prominent
+
+
+_NAMED_ONLY = frozenset({"field", "line", "fact"})
+"""They answer only what names them: any text has a label, and any line has words."""
+
+
+def _is_named(question: Question, evidence: Evidence) -> bool:
+    near = evidence.line if evidence.kind == "line" else " ".join(evidence.beside[:1])
+    words = frozenset(tokens(near))
+    return any(best_likeness(a.word, words) >= 0.6 for a in question.asked)
 
 
 def coverage(question: Question, evidence: Evidence, words: frozenset[str]) -> float:

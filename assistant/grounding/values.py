@@ -1,7 +1,7 @@
 """Typed values in a line of read text: dates, times, money, amounts, percentages, codes, numbers.
 
-Survives what text recognition does to them: 'O' for 0, words glued to numbers, full-width signs. A value keeps the text as
-it was read; its typed form is for comparing. Knows neither layout nor questions.
+Survives what text recognition does to them: 'O' for 0, words glued to numbers, full-width signs. A value keeps the text
+as it was read; its typed form is for comparing. Knows neither layout nor questions.
 """
 
 from __future__ import annotations
@@ -31,12 +31,10 @@ class Value:
     end: int
 
 
-UNITS: dict[str, tuple[str, Decimal]] = {}
-"""unit, lower case -> what it measures, and its size in that family's base unit"""
-for _family, _table in {
+_FAMILIES = {
     "mass": "mg .001 g 1 gr 1 gram 1 grams 1 kg 1000 kilo 1000 kilos 1000 kilogram 1000 kilograms 1000 oz 28.3495 "
-    "ounce 28.3495 ounces 28.3495 lb 453.592 lbs 453.592 pounds 453.592 µg .000001 mcg .000001 毫克 .001 克 1 千克 1000 "
-    "公斤 1000 斤 500 吨 1000000 milligrams .001",
+    "ounce 28.3495 ounces 28.3495 lb 453.592 lbs 453.592 pounds 453.592 µg .000001 mcg .000001 毫克 .001 克 1 "
+    "千克 1000 公斤 1000 斤 500 吨 1000000 milligrams .001",
     "volume": "ml 1 cl 10 dl 100 l 1000 litre 1000 litres 1000 liter 1000 liters 1000 milliliters 1 millilitres 1 "
     "floz 29.5735 pint 568 pints 568 gal 3785 毫升 1 升 1000",
     "length": "mm 1 cm 10 m 1000 km 1000000 inch 25.4 inches 25.4 in 25.4 ft 304.8 feet 304.8 mile 1609344 "
@@ -54,16 +52,25 @@ for _family, _table in {
     "years 31557600 秒 1 分钟 60 小时 3600 天 86400 个月 2629800",
     "pieces": "pcs 1 pc 1 piece 1 pieces 1 tablets 1 tablet 1 capsules 1 bar 1 bars 1 sheets 1 bags 1 slices 1 slice 1 "
     "cups 1 cup 1 servings 1 tbsp 1 tsp 1 rolls 1 pack 1 片 1 粒 1 个 1 包 1 支 1 件 1 只 1 袋 1 瓶 1 罐 1 盒 1 条 1",
-}.items():
-    _words = _table.split()
-    for _unit, _size in zip(_words[::2], _words[1::2], strict=True):
-        UNITS[_unit] = (_family, Decimal(_size))
+}
 
+
+def _units() -> dict[str, tuple[str, Decimal]]:
+    pairs = ((family, table.split()) for family, table in _FAMILIES.items())
+    return {
+        unit: (family, Decimal(size))
+        for family, words in pairs
+        for unit, size in zip(words[::2], words[1::2], strict=True)
+    }
+
+
+UNITS = _units()
+"""unit, lower case -> what it measures, and its size in that family's base unit"""
 _UNIT = "|".join(sorted((re.escape(u) for u in UNITS), key=len, reverse=True))
 _NUMBER = r"\d{1,3}(?:[,  ]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?"
 _SIGN = "[$€£¥₹₩]|us\\$|usd|eur|gbp|cny|rmb|chf|jpy|hk\\$"
 _WORD = "dollars?|euros?|pounds? sterling|yuan|cents?|usd|eur|gbp|cny|rmb|chf|元|块钱|块|€|£|¥|欧元|美元|英镑"
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS: tuple[str, ...] = tuple("jan feb mar apr may jun jul aug sep oct nov dec".split())
 _MONTH = r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _YEAR = r"(?P<year>(?:19|20)\d\d|\d\d)"
 
@@ -71,7 +78,7 @@ _YEAR = r"(?P<year>(?:19|20)\d\d|\d\d)"
 def repair(line: str) -> str:
     """A read line with its numbers put right: one width, 'O' and 'l' among digits, words parted from numbers."""
     line = unicodedata.normalize("NFKC", line)
-    line = re.sub(rf"(?<![A-Za-z0-9.])[Oo](?= ?(?:mg|g|kg|ml|kcal|kj|%)(?![A-Za-z]))", "0", line)
+    line = re.sub(r"(?<![A-Za-z0-9.])[Oo](?= ?(?:mg|g|kg|ml|kcal|kj|%)(?![A-Za-z]))", "0", line)
     line = re.sub(r"(?<=\d)[Oo](?=[\d.,%]|\b)|(?<=\d[.,])[Oo]|(?<![A-Za-z])[Oo](?=[.,]\d)", "0", line)
     line = re.sub(r"(?<=\d)[lI](?=[\d.,])|(?<=\d[.,])[lI](?=\d|\b)", "1", line)
     line = re.sub(r"(?<=[A-Za-z][a-z]{2})(?=\d)|(?<=[A-Z]{4})(?=\d+(?:[.,]\d\d)?\b)", " ", line)
@@ -120,40 +127,48 @@ def _money(found: re.Match[str]) -> Decimal | None:
     return number(found["number"])
 
 
+def _percent(found: re.Match[str]) -> Decimal | None:
+    return number(found["number"] or found["chinese"])
+
+
 def _written(found: re.Match[str]) -> str:
     return found[0]
 
 
 Reading = Callable[[re.Match[str]], "Typed | None"]
 
-PATTERNS: list[tuple[str, re.Pattern[str], Reading]] = [
-    (kind, re.compile(pattern, re.IGNORECASE), reading)
-    for kind, pattern, reading in [
-        ("web", r"\b(?:https?://|www\.)\S+|\b[a-z0-9-]+\.(?:com|org|net|cn|de|uk|io|eu)(?:/\S*)?\b(?!@)", _written),
-        ("email", r"[\w.+-]+@[\w-]+\.[\w.]+\w", _written),
-        ("date", r"(?<![\d.])(?P<a>\d{4}|\d{1,2})(?P<between>[/.-])(?P<b>\d{1,2})(?P=between)(?P<c>\d{4}|\d{2})(?![\d/])", _from_digits),
-        ("date", r"(?P<year>\d{4}) ?年 ?(?P<month>\d{1,2}) ?月(?: ?(?P<day>\d{1,2}) ?[日号])?", _from_words),
-        ("date", r"(?P<month>\d{1,2}) ?月 ?(?P<day>\d{1,2}) ?[日号]", _from_words),
-        ("date", rf"(?<!\d)(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[ .,/-]{{0,2}}{_MONTH}[ .,/-]{{0,2}}{_YEAR}(?!\d)", _from_words),
-        ("date", rf"\b{_MONTH} ?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? ?(?P<year>(?:19|20)\d\d)(?!\d)", _from_words),
-        ("date", rf"\b{_MONTH}[ .,/-]{{0,2}}(?P<year>(?:19|20)\d\d)(?!\d)", _from_words),
-        ("date", rf"(?<!\d)(?P<day>\d{{1,2}})(?:st|nd|rd|th)? ?(?:of )?{_MONTH}(?![a-z])", _from_words),
-        ("date", rf"\b{_MONTH} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\d|[.,]\d)", _from_words),
-        ("date", r"(?<![\d/.])(?P<month>0?[1-9]|1[0-2])/(?P<year>20\d\d)(?![\d/])", _from_words),
-        ("time", r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]\.?m\b\.?)?(?![\d:])|\b\d{1,2} ?[ap]m\b|\d{1,2}点(?:\d{1,2}分|半)?", _written),
-        ("percent", rf"(?<![\d.])(?P<number>{_NUMBER}) ?(?:%|percent\b|per cent\b)|百分之(?P<chinese>\d+)", lambda m: number(m["number"] or m["chinese"])),
-        ("money", rf"(?:{_SIGN}) ?(?P<number>{_NUMBER})(?![\d])", _money),
-        ("money", rf"(?<![\d.])(?P<number>{_NUMBER}) ?(?:{_WORD})(?![a-z])", _money),
-        ("amount", rf"(?<![\d.])(?P<number>{_NUMBER}) ?(?P<unit>{_UNIT})(?![a-z])", _money),
-        ("phone", r"(?<!\w)\+?\(?\d[\d() -]{5,}[- )]\d[\d-]*\d(?!\w)|(?<!\w)\+\d{8,}|(?<!\w)(?:1\d{10}|0\d{9,10})(?!\w)", _written),
-        ("money", r"(?<![\d.,-])(?P<number>\d{1,3}(?:,\d{3})+\.\d{2}|\d+[.,]\d{2})(?![\d.,%]|\w)", _money),
-        ("code", r"(?<!\w)(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])[A-Z0-9]+(?:-[A-Z0-9]+)*(?!\w)", _written),
-        ("phone", r"(?<![\w.,-])(?:\d{3}[ -])?\d{3}-\d{4}(?![\w-])", _written),
-        ("year", r"(?<![\w.,-])(?:1[4-9]|20)\d\d ?[-–] ?(?:(?:1[4-9]|20)\d\d|\d\d)(?![\w-])", _written),
-        ("number", r"(?<![\w.,])\d+(?:[-/]\d+)+(?!\w)", _written),
-        ("number", rf"(?<![\w.,])(?P<number>{_NUMBER})(?![\w]|[.,]\d)", _money),
-    ]
+_SOURCES: list[tuple[str, str, Reading]] = [
+    ("web", r"\b(?:https?://|www\.)\S+|\b[a-z0-9-]+\.(?:com|org|net|cn|de|uk|io|eu)(?:/\S*)?\b(?!@)", _written),
+    ("email", r"[\w.+-]+@[\w-]+\.[\w.]+\w", _written),
+    ("date", r"(?<![\d.])(?P<a>\d{4}|\d{1,2})(?P<between>[/.-])(?P<b>\d{1,2})(?P=between)(?P<c>\d{4}|\d{2})(?![\d/])",
+     _from_digits),
+    ("date", r"(?P<year>\d{4}) ?年 ?(?P<month>\d{1,2}) ?月(?: ?(?P<day>\d{1,2}) ?[日号])?", _from_words),
+    ("date", r"(?P<month>\d{1,2}) ?月 ?(?P<day>\d{1,2}) ?[日号]", _from_words),
+    ("date", rf"(?<!\d)(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[ .,/-]{{0,2}}{_MONTH}[ .,/-]{{0,2}}{_YEAR}(?!\d)",
+     _from_words),
+    ("date", rf"\b{_MONTH} ?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? ?(?P<year>(?:19|20)\d\d)(?!\d)", _from_words),
+    ("date", rf"\b{_MONTH}[ .,/-]{{0,2}}(?P<year>(?:19|20)\d\d)(?!\d)", _from_words),
+    ("date", rf"(?<!\d)(?P<day>\d{{1,2}})(?:st|nd|rd|th)? ?(?:of )?{_MONTH}(?![a-z])", _from_words),
+    ("date", rf"\b{_MONTH} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\d|[.,]\d)", _from_words),
+    ("date", r"(?<![\d/.])(?P<month>0?[1-9]|1[0-2])/(?P<year>20\d\d)(?![\d/])", _from_words),
+    ("time", r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]\.?m\b\.?)?(?![\d:])|\b\d{1,2} ?[ap]m\b|"
+     r"\d{1,2}点(?:\d{1,2}分|半)?", _written),
+    ("percent", rf"(?<![\d.])(?P<number>{_NUMBER}) ?(?:%|percent\b|per cent\b)|"
+     r"百分之(?P<chinese>\d+)", _percent),
+    ("money", rf"(?:{_SIGN}) ?(?P<number>{_NUMBER})(?![\d])", _money),
+    ("money", rf"(?<![\d.])(?P<number>{_NUMBER}) ?(?:{_WORD})(?![a-z])", _money),
+    ("amount", rf"(?<![\d.])(?P<number>{_NUMBER}) ?(?P<unit>{_UNIT})(?![a-z])", _money),
+    ("phone", r"(?<!\w)\+?\(?\d[\d() -]{5,}[- )]\d[\d-]*\d(?!\w)|"
+     r"(?<!\w)\+\d{8,}|(?<!\w)(?:1\d{10}|0\d{9,10})(?!\w)", _written),
+    ("money", r"(?<![\d.,-])(?P<number>\d{1,3}(?:,\d{3})+\.\d{2}|\d+[.,]\d{2})(?![\d.,%]|\w)", _money),
+    ("code", r"(?<!\w)(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])[A-Z0-9]+(?:-[A-Z0-9]+)*(?!\w)", _written),
+    ("phone", r"(?<![\w.,-])(?:\d{3}[ -])?\d{3}-\d{4}(?![\w-])", _written),
+    ("year", r"(?<![\w.,-])(?:1[4-9]|20)\d\d ?[-–] ?(?:(?:1[4-9]|20)\d\d|\d\d)(?![\w-])", _written),
+    ("number", r"(?<![\w.,])\d+(?:[-/]\d+)+(?!\w)", _written),
+    ("number", rf"(?<![\w.,])(?P<number>{_NUMBER})(?![\w]|[.,]\d)", _money),
 ]  # fmt: skip
+"""Kinds of values with their patterns, most telling first; what one has taken no later one gets."""
+PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE), reading) for kind, pattern, reading in _SOURCES]
 
 
 def _unit(kind: str, found: re.Match[str]) -> str:

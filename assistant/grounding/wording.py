@@ -24,12 +24,12 @@ def frames(name: str, language: str) -> tuple[str, ...]:
 
 
 def sentences(name: str, language: str, slots: Mapping[str, str]) -> tuple[str, ...]:
-    """All frames of a file whose slots are filled; those that use the most slots come first."""
+    """All frames of a file whose slots are filled; those that name what is asked for come first."""
     filled = {key: spoken(text) for key, text in slots.items() if text.strip()}
     fitting = [f for f in frames(name, language) if set(_SLOT.findall(f)) <= filled.keys()]
-    if "label" in filled:
-        fitting.sort(key=lambda f: "{label}" not in f)
-    return tuple(dict.fromkeys(_SLOT.sub(lambda m: filled[m[1]], f) for f in fitting))
+    fitting.sort(key=lambda f: ("{label}" not in f, "{named}" not in f))
+    texts = (_filled(f, filled) for f in fitting)
+    return tuple(dict.fromkeys(re.sub(r"(?<=[!?…！？])[.。]$", "", text) for text in texts))
 
 
 def spoken(text: str) -> str:
@@ -65,17 +65,28 @@ def context(sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], now_s: float,
     heading, text_line, other = frames("grounds.context", language)[:3]
     lines: list[str] = []
     for glimpse, evidence in sight:
-        ago = f"{max(0.0, now_s - glimpse.at_s):.0f}"
-        items = [
-            (text_line if e.kind == "line" else other, e)
-            for e in evidence
-            if e.kind in ("line", "code", "object", "colour")
-        ]
+        items = [e for e in evidence if e.kind in ("paragraph", "code", "object", "colour")]
         if items:
-            lines.append(heading.format(id=glimpse.id, ago=ago))
-            lines += [_SLOT.sub(lambda m, e=e: _field(m[1], e), frame) for frame, e in items]  # type: ignore[misc]
+            ago = f"{max(0.0, now_s - glimpse.at_s):.0f}"
+            lines.append(_filled(heading, {"id": str(glimpse.id), "ago": ago}))
+        for e in items:
+            slots = {"kind": e.kind, "x": e.text, "score": f"{e.score:.2f}"}
+            lines.append(_filled(text_line if e.kind == "paragraph" else other, slots))
     return "\n".join(lines)
 
 
-def _field(name: str, evidence: Evidence) -> str:
-    return {"kind": evidence.kind, "x": evidence.text, "score": f"{evidence.score:.2f}"}.get(name, "")
+def brief(winners: Sequence[Evidence], language: str) -> str:
+    """What answers, one line each: for a mind whose context is dear."""
+    frame = frames("grounds.context", language)[3]
+    lines = [
+        _filled(
+            frame,
+            {"line": spoken(" ".join((*e.beside[:1], e.text))), "ago": f"{e.age_s:.0f}", "score": f"{e.score:.2f}"},
+        )
+        for e in winners
+    ]
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _filled(frame: str, slots: Mapping[str, str]) -> str:
+    return _SLOT.sub(lambda m: slots[m[1]], frame)
