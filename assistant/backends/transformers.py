@@ -1,0 +1,269 @@
+"""A mind through `transformers`: a vision-language model that is shown the frames, or a text-only one that is not.
+
+Generation runs in a thread of its own while a reply is read, and looks at `stop` before every layer: inside a prefill
+too. Knows nothing of caches kept from turn to turn, of quantised weights or of grammars (its minds answer freely).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from inspect import signature
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from assistant.backends import Message, Stop
+from assistant.errors import EngineError, WeightsError
+from assistant.events import Image
+
+FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
+"""What is fetched of a repository: many also hold the same weights for other engines."""
+CONTEXT_TOKENS = 4096
+"""For the rare configuration that does not tell its own."""
+
+
+class Transformers:
+    """The `Mind` seam. `model` is a folder or a name on the hub; whether it sees is read from its configuration.
+
+    `temperature` 0 takes the likeliest token, `seed` makes a warmer one repeatable. Pictures are shrunk to `image_px`
+    on their longer side. A name is fetched on first use unless `offline`; what is here is used without asking the hub.
+    Raises WeightsError where weights are missing or damaged.
+    """
+
+    free = True
+
+    def __init__(
+        self,
+        model: str = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
+        device: str = "auto",
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        image_px: int = 768,
+        offline: bool = False,
+        threads: int = 1,
+    ) -> None:
+        import torch
+
+        torch.set_num_threads(threads)  # token by token, two threads on two busy cores are three times slower than one
+        self.sees, self._model, self._processor = _have(model, _device(device), offline)
+        self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        if not getattr(self._processor, "chat_template", None):
+            raise WeightsError(f"wanted a model to talk with, '{model}' has no chat template; take an -Instruct model")
+        text = self._model.config.get_text_config()
+        self.context_tokens: int = getattr(text, "max_position_embeddings", None) or CONTEXT_TOKENS
+        self._max_tokens, self._temperature, self._image_px = max_tokens, temperature, image_px
+        self._seed = seed
+        self._stop: Stop = lambda: False
+        _before_layers(self._model, self._ask)
+
+    def count(self, text: str) -> int:
+        """How many tokens a text takes."""
+        return len(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def reply(self, messages: Sequence[Message], stop: Stop, grammar: str | None = None) -> Iterator[str]:
+        """The reply, piece by piece, words at a time. Raises EngineError for a prompt that leaves no room to answer."""
+        from transformers import TextIteratorStreamer
+
+        inputs = self._encode(messages)
+        closed = threading.Event()
+        self._stop = lambda: closed.is_set() or stop()
+        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        failures: list[BaseException] = []
+        work = threading.Thread(target=self._generate, args=(inputs, streamer, failures), name="assistant-generate")
+        work.start()
+        try:
+            for piece in streamer:
+                if stop():
+                    return
+                if piece:
+                    yield piece
+        finally:
+            closed.set()
+            work.join()
+        if failures:
+            raise EngineError(f"wanted a reply, got '{_line(failures[0])}'; try a smaller model") from failures[0]
+
+    def _generate(self, inputs: dict[str, Any], streamer: Any, failures: list[BaseException]) -> None:
+        import torch
+
+        if self._seed is not None:
+            torch.manual_seed(self._seed)
+        warm = {"do_sample": True, "temperature": self._temperature} if self._temperature > 0 else {"do_sample": False}
+        pad = self._tokenizer.pad_token_id
+        room = self.context_tokens - inputs["input_ids"].shape[1]
+        try:
+            self._model.generate(
+                **inputs,
+                **warm,
+                streamer=streamer,
+                stopping_criteria=[self._ask_per_token],
+                max_new_tokens=min(self._max_tokens, room),
+                pad_token_id=self._tokenizer.eos_token_id if pad is None else pad,
+            )
+        except _Stopped:
+            pass
+        except BaseException as error:  # it belongs to whoever reads the reply, not to this thread
+            failures.append(error)
+        finally:
+            streamer.end()
+
+    def _ask(self) -> None:
+        if self._stop():
+            raise _Stopped
+
+    def _ask_per_token(self, tokens: Any, scores: Any, **rest: Any) -> Any:
+        import torch
+
+        self._ask()
+        return torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+
+    def _encode(self, messages: Sequence[Message]) -> dict[str, Any]:
+        """Token ids, mask and pictures as tensors on the model's device."""
+        from jinja2 import TemplateError
+
+        chat = [{"role": m.role, "content": self._content(m)} for m in messages]
+        try:
+            encoded = self._processor.apply_chat_template(
+                chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+            )
+        except (TemplateError, ValueError, TypeError, IndexError) as error:
+            raise EngineError(f"wanted a chat the model's template takes, got '{_line(error)}'; shorten it") from error
+        length = encoded["input_ids"].shape[1]
+        if length >= self.context_tokens:
+            raise EngineError(f"wanted a prompt below {self.context_tokens} tokens, got {length}; shorten it")
+        device, dtype = self._model.device, self._model.dtype
+        return {name: t.to(device, dtype if t.is_floating_point() else t.dtype) for name, t in encoded.items()}
+
+    def _content(self, message: Message) -> Any:
+        if not self.sees:
+            return message.text
+        pictures = [{"type": "image", "image": self._picture(image)} for image in message.images]
+        return [*pictures, {"type": "text", "text": message.text}]
+
+    def _picture(self, image: Image) -> Any:
+        from PIL import Image as Pillow
+
+        picture = Pillow.fromarray(image)
+        picture.thumbnail((self._image_px, self._image_px))
+        return picture
+
+
+class _Stopped(Exception):
+    """Nobody wants the rest."""
+
+
+def _line(error: BaseException) -> str:
+    """The first line that says something."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _before_layers(model: Any, ask: Callable[[], None]) -> None:
+    """Call `ask` before every layer of the model, of its text and of its vision part."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):  # what all its layers are made from
+            module.register_forward_pre_hook(lambda *_: ask())
+
+
+# ---------------------------------------------------------------- weights
+
+
+def _have(model: str, device: str, offline: bool) -> tuple[bool, Any, Any]:
+    """What `_load` gives, after fetching the weights where they are not here and that is allowed."""
+    from huggingface_hub import snapshot_download
+    from safetensors import SafetensorError
+
+    folder = Path(model).expanduser()
+    advice = "name a folder with a model, or one on the hub" if folder.exists() else "run once without --offline"
+    try:
+        try:
+            return _load(str(folder) if folder.exists() else model, device)
+        except OSError:
+            if offline or folder.exists():
+                raise
+        advice = "check the name and the network"
+        return _load(snapshot_download(model, allow_patterns=FILES, ignore_patterns="*/*"), device)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(f"wanted the mind '{model}', got '{_line(error)}'; {advice}") from error
+
+
+def _device(device: str) -> str:
+    """What `from_pretrained` is told: auto spreads a model over the GPUs there are."""
+    import torch
+
+    if device != "auto" or torch.cuda.is_available():
+        return device
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _load(model: str, device: str) -> tuple[bool, Any, Any]:
+    """Whether it sees, the model, and its processor (a tokenizer where it does not see), from what is here."""
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    with _quiet():
+        config = transformers.AutoConfig.from_pretrained(model, local_files_only=True)
+        sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+        kind: Any = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
+        loaded, found = kind.from_pretrained(
+            model, local_files_only=True, dtype="auto", device_map=device, output_loading_info=True
+        )
+        if missing := found["missing_keys"]:  # the library fills them with noise and goes on
+            raise ValueError(f"weights without {len(missing)} of their tensors, {min(missing)} among them")
+        if sees:
+            return sees, loaded, _processor(model, config.model_type)
+        return sees, loaded, transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
+
+
+def _processor(model: str, family: str) -> Any:
+    """A family's processor; without torchvision, one that takes pictures but no videos.
+
+    Processors with a video part need torchvision for that part alone, and refuse to be made without it.
+    """
+    import transformers
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
+    from transformers.utils.import_utils import is_torchvision_available
+
+    base = getattr(transformers, str(PROCESSOR_MAPPING_NAMES[family]))
+    if is_torchvision_available() or "video_processor" not in base.get_attributes():
+        return transformers.AutoProcessor.from_pretrained(model, local_files_only=True)
+
+    def check(self: Any, name: str, part: Any) -> Any:
+        if name == "video_processor" and part is None:
+            return None
+        return base.check_argument_for_proper_class(self, name, part)
+
+    settings, _ = base.get_processor_dict(model, local_files_only=True)
+    parts = base.get_attributes()
+    own = {name: settings[name] for name in signature(base).parameters if name in settings and name not in parts}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
+    own.setdefault("chat_template", tokenizer.chat_template)
+    made = type(base.__name__, (base,), {"check_argument_for_proper_class": check})(
+        image_processor=transformers.AutoImageProcessor.from_pretrained(model, local_files_only=True),
+        tokenizer=tokenizer,
+        video_processor=None,
+        **own,
+    )
+    if family == "smolvlm":  # its chat template asks these of the video part, for pictures as well
+        made.video_processor = SimpleNamespace(num_frames=1, fps=1)
+    return made
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading without the library's progress bar and remarks."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
