@@ -303,8 +303,8 @@ def test_a_damaged_model_is_one_line(
 PATHS = (
     "/ /index.html /health /v1/health /models /v1/models /api/tags /slots /slots/0 /props /metrics /completion"
     " /completions /v1/completions /chat/completions /v1/chat/completions /v1/responses /v1/messages /infill /embedding"
-    " /embeddings /v1/embeddings /rerank /v1/rerank /tokenize /detokenize /apply-template /lora-adapters /tools /cors-proxy"
-    " /v1/stream /v1/streams/lookup /models/load /v1/chat/completions/control /v1/audio/transcriptions"
+    " /embeddings /v1/embeddings /rerank /v1/rerank /tokenize /detokenize /apply-template /lora-adapters /tools"
+    " /cors-proxy /v1/stream /v1/streams/lookup /models/load /v1/chat/completions/control /v1/audio/transcriptions"
 ).split()
 
 
