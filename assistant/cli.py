@@ -33,12 +33,19 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a ?, and the talk goes on
     try:
-        return _command(words)
+        code = _command(words)
+        sys.stdout.flush()  # at exit it could no longer be told that it went wrong
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         _leave_quietly()
         return 1
+    except OSError as error:
+        if debug:
+            raise
+        _leave_quietly()
+        return _fail(f"wanted a file or the output, got '{error}'; make room or permit it")
     except AssistantError as error:
         if debug:
             raise

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
+from assistant.errors import OutputError
 from assistant.timing import STAGES
 
 if TYPE_CHECKING:
@@ -134,17 +135,22 @@ def meter(db: float, width: int = 16, *, ascii_only: bool = False) -> str:
 
 
 class Plain:
-    """Lines on any output, one as soon as it is known. An output that fails is left alone; the talk goes on."""
+    """Lines on any output, one as soon as it is known.
+
+    An output that fails is left alone, and the talk goes on; at the end a full disk is told by an OutputError.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._broken = False
+        self._failure: OSError | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        pass
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None and self._failure is not None and not isinstance(self._failure, BrokenPipeError):
+            said = self._failure.strerror
+            raise OutputError(f"wanted to show the talk, got '{said}'; it went on unseen: send it somewhere else")
 
     def show(self, event: Event) -> None:
         """Write the lines of an entry."""
@@ -161,14 +167,14 @@ class Plain:
 
     def note(self, line: str) -> None:
         """Write a line."""
-        if self._broken:
+        if self._failure is not None:
             return
         encoding = self._out.encoding or "utf-8"
         try:
             self._out.write(line.encode(encoding, "replace").decode(encoding) + "\n")
             self._out.flush()
-        except OSError:  # nobody reads any more, or the disk is full: what is said matters more than what is shown
-            self._broken = True
+        except OSError as error:  # nobody reads any more, or the disk is full: the talk matters more than its display
+            self._failure = error
 
 
 def fetch_lines(step: Fetching) -> list[str]:
@@ -284,9 +290,10 @@ class Live:
 
     def show(self, event: Event) -> None:
         """Draw an entry: what is over scrolls up, the rest changes the live part."""
-        for line in history(self._view, event):
+        over = history(self._view, event)
+        self._draw(step(self._view, event), at_once=not over)
+        for line in over:
             self.note(line)
-        self._draw(step(self._view, event), at_once=True)
 
     def level(self, db: float) -> None:
         """Move the meter."""
@@ -309,11 +316,11 @@ class Live:
     def _draw(self, view: View, *, at_once: bool = False) -> None:
         self._view = view
         now_s = time.monotonic()
-        if self._live is None or not (at_once or now_s - self._drawn_s >= REDRAW_S):
+        if (live := self._live) is None:
             return
-        self._drawn_s = now_s
-        live = self._live
-        self._guarded(lambda: live.update(self._render(), refresh=True))
+        refresh = at_once or now_s - self._drawn_s >= REDRAW_S
+        self._drawn_s = now_s if refresh else self._drawn_s
+        self._guarded(lambda: live.update(self._render(), refresh=refresh))
 
     def _render(self) -> RenderableType:
         return render(self._view, ascii_only=self._ascii)
