@@ -1,9 +1,9 @@
 """The conversation: hear, think, speak, and be interrupted. Read this file first.
 
 `converse` is the one main loop: it turns what is heard into turns. `answer` is one reply, and one asyncio task: all
-that belongs to it lives in its stack frame, barge-in cancels it, and its `finally` asks the loudspeaker what was heard and
-commits exactly that. A reply is begun at the first pause behind a closed gate, and only one whose gate opened may touch
-the loudspeaker or the history. Knows the seams, and no engine.
+that belongs to it lives in its stack frame, barge-in cancels it, and its `finally` asks the loudspeaker what was heard
+and commits exactly that. A reply is begun at the first pause behind a closed gate, and only one whose gate opened may
+touch the loudspeaker or the history. Knows the seams, and no engine.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ async def settle(talk: Talk, tasks: asyncio.TaskGroup, turn: Turn | None, said: 
     if turn is not None and turn.alive and not turn.draft.gate.is_set():
         if turn.draft.segments != talk.models.transcriber.segments:
             await drop(talk, turn, "other words")
-        elif _id(turn.draft.glimpse) != _id(recall(talk.conversation.glimpses, said.ended_s)):
+        elif _id(recall(talk.conversation.glimpses, said.ended_s)) > _id(turn.draft.glimpse):
             await drop(talk, turn, "other frame")
         else:
             turn.draft.open(talk.clock.now_s())
@@ -234,8 +234,8 @@ async def drop(talk: Talk, turn: Turn | None, why: str) -> None:
         talk.log.emit("draft", why=why, cpu_ms=round(1000 * (talk.models.busy_s - turn.draft.busy_s), 1))
 
 
-def _id(glimpse: Glimpse | None) -> int | None:
-    return glimpse.id if glimpse is not None else None
+def _id(glimpse: Glimpse | None) -> int:
+    return glimpse.id if glimpse is not None else 0
 
 
 def _forget(talk: Talk, draft: Draft) -> None:
@@ -350,20 +350,20 @@ async def think(
 
 async def ahead(source: AsyncGenerator[T], size: int = 2) -> AsyncGenerator[T]:
     """Iterate over `source` in a task of its own, at most `size` items ahead of whoever takes them."""
-    room, items, done = asyncio.Semaphore(size), asyncio.Queue[T | None](), None
+    room, items = asyncio.Semaphore(size), asyncio.Queue[tuple[T] | None]()
 
     async def pump() -> None:
         async with aclosing(source):
             async for item in source:
                 await room.acquire()
-                items.put_nowait(item)
+                items.put_nowait((item,))
 
     task = asyncio.create_task(pump())
-    task.add_done_callback(lambda _: items.put_nowait(done))
+    task.add_done_callback(lambda _: items.put_nowait(None))
     try:
-        while (item := await items.get()) is not done:
+        while (item := await items.get()) is not None:
             room.release()
-            yield item
+            yield item[0]
         task.result()
     finally:
         task.cancel()
@@ -421,7 +421,7 @@ def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int,
     if talk.rules.memory:
         talk.conversation.exchanges.append(exchange)
     else:
-        talk.conversation.glimpses.clear()
+        talk.sight.forget()
 
 
 async def apologise(talk: Talk) -> None:

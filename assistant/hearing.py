@@ -9,7 +9,7 @@ microphone ended: it is an Utterance without a Pause. Knows nothing of words, re
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,7 +98,7 @@ async def hear(
     *,
     busy: Callable[[], bool],
     level: Callable[[Block], None] = lambda _: None,
-) -> AsyncIterator[HearingEvent]:
+) -> AsyncGenerator[HearingEvent]:
     """Listen until the microphone ends, or is `over` (a recording) and neither the ear nor anything else is busy.
 
     The transcriber gets the sound of every turn, 300 ms before its onset included; a segment closes at a Pause and a
@@ -141,7 +141,7 @@ def _transcribe(transcriber: Transcriber, event: HearingEvent, recent: Sequence[
             transcriber.close()
 
 
-async def windows(microphone: Microphone, size: int, level: Callable[[Block], None]) -> AsyncIterator[Block]:
+async def windows(microphone: Microphone, size: int, level: Callable[[Block], None]) -> AsyncGenerator[Block]:
     """The microphone's blocks, regrouped to `size` samples, stamped as they were heard; a rest is dropped."""
     waiting: list[Block] = []
     held = 0

@@ -7,9 +7,10 @@ demo and the bench do the same with devices of their own. Knows the seams and th
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from assistant.backends import Camera, Microphone, Speaker, load
 from assistant.conversation import Devices, Models, Rules, Talk, converse, think
 from assistant.errors import ConfigError, EngineError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
-from assistant.events import HEARING_RATE_HZ, Block, Conversation, Frame, Glimpse, Words
+from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
 from assistant.fusing import fuse
 from assistant.hearing import TurnTaking
 from assistant.pacing import Clock, Costs
@@ -312,8 +313,8 @@ def prepare(config: Config, display: Any = None) -> None:
     from assistant import models
 
     settings = store_settings(config)
-    if model in models.names() and models.locate(model, settings) is None:
-        models.fetch(model, settings, progress=getattr(display, "progress", None))
+    if model in models.catalogue() and models.locate(model, settings) is None:
+        models.fetch(model, settings, display.progress if display is not None else lambda step: None)
 
 
 # ---------------------------------------------------------------- the demo
@@ -325,7 +326,8 @@ def demo(config: Config, out: Path, display: Any = None) -> None:
     Leaves `conversation.wav` (left the user, right the assistant), `reply.wav` and `events.jsonl` in `out`.
     Raises OutputError where the folder cannot be written.
     """
-    from assistant.backends.files import FileMicrophone, FileSpeaker, PictureCamera, read_sound
+    from assistant.backends.files import FileMicrophone, FileSpeaker, read_sound
+    from assistant.backends.pictures import PictureCamera
     from assistant.demo import mix, script
 
     try:
@@ -361,14 +363,27 @@ def look(config: Config, images: Sequence[Path], question: str | None, mode: str
     return pacing.run(_look(config, images, question, mode), fast=False)
 
 
-async def _look(config: Config, images: Sequence[Path], question: str | None, mode: str | None) -> dict[str, Any]:
-    from assistant.backends.files import read_pictures
-    from assistant.seeing import keep
+def _views(path: Path) -> Iterator[Image]:
+    """The picture, or one frame a second of a video. Raises SourceError."""
+    from assistant.backends.pictures import open_files
 
+    camera, before = open_files(path, 1.0), None
+    try:
+        for second in itertools.count():
+            now = camera.frame(float(second))
+            if now is None or (before is not None and now.at_s <= before.at_s):
+                return
+            before = now
+            yield now.image
+    finally:
+        camera.close()
+
+
+async def _look(config: Config, images: Sequence[Path], question: str | None, mode: str | None) -> dict[str, Any]:
     glimpses: list[Glimpse] = []
     for path in images:
-        for image in read_pictures(path):
-            glimpses, _ = keep(glimpses, Frame(float(len(glimpses)), image), "asked")
+        for image in _views(path):
+            glimpses.append(Glimpse(len(glimpses) + 1, float(len(glimpses)), image, why="asked"))
     chosen = choose(config)
     eyes, mind = await asyncio.gather(*(hire(config, slot, chosen[slot].name) for slot in ("eyes", "mind")))
     language = config.assistant.language

@@ -21,8 +21,12 @@ from assistant.workers import Worker
 
 THUMBNAIL = 32
 """pixels a side of the picture that frames are compared by"""
-CHANGED = 8.0
-"""mean difference of two thumbnails (0 to 255) that makes another view: camera noise stays under 3"""
+CHANGED_LEVEL = 20.0
+"""difference of two thumbnail cells (0 to 255) that counts: camera noise stays under 15, as does a lamp far away"""
+CHANGED_CELLS = 12
+"""cells (of 1024) that must differ: a line of another text does, a flicker does not"""
+PASSING_S = 1.0
+"""a view that was replaced sooner, and that nobody read, was only passing by and is not kept"""
 KEPT = 24
 """glimpses kept with their pictures; older ones are dropped"""
 RECALL_S = 0.3
@@ -31,8 +35,8 @@ RECALL_S = 0.3
 
 def thumbnail(image: Image) -> NDArray[np.float32]:
     """The picture in grey, (32, 32), by mean over a grid of sampled pixels."""
-    rows = np.linspace(0, image.shape[0] - 1, THUMBNAIL * 4).astype(int)
-    columns = np.linspace(0, image.shape[1] - 1, THUMBNAIL * 4).astype(int)
+    rows: NDArray[np.intp] = np.linspace(0, image.shape[0] - 1, THUMBNAIL * 4, dtype=np.intp)
+    columns: NDArray[np.intp] = np.linspace(0, image.shape[1] - 1, THUMBNAIL * 4, dtype=np.intp)
     grey = image[rows[:, None], columns].mean(axis=2, dtype=np.float32)
     return grey.reshape(THUMBNAIL, 4, THUMBNAIL, 4).mean(axis=(1, 3))
 
@@ -41,7 +45,9 @@ def changed(before: Image | None, now: Image) -> bool:
     """Whether two pictures show another view; True where there was none before."""
     if before is None or before.shape != now.shape:
         return True
-    return before is not now and float(np.abs(thumbnail(before) - thumbnail(now)).mean()) > CHANGED
+    if before is now:
+        return False
+    return int((np.abs(thumbnail(before) - thumbnail(now)) > CHANGED_LEVEL).sum()) >= CHANGED_CELLS
 
 
 def sharpness(image: Image) -> float:
@@ -58,7 +64,8 @@ def keep(glimpses: Sequence[Glimpse], frame: Frame, why: str = "changed") -> tup
     if newest is not None and not changed(newest.image, frame.image):
         return list(glimpses), newest
     fresh = Glimpse(newest.id + 1 if newest else 1, frame.at_s, frame.image, None, sharpness(frame.image), why)
-    return [*glimpses, fresh][-KEPT:], fresh
+    passing = newest is not None and newest.findings is None and frame.at_s - newest.at_s < PASSING_S
+    return [*(glimpses[:-1] if passing else glimpses), fresh][-KEPT:], fresh
 
 
 def recall(glimpses: Sequence[Glimpse], at_s: float) -> Glimpse | None:
@@ -107,6 +114,12 @@ class Sight:
             return glimpse
         return await asyncio.shield(self._reading.get(glimpse.id) or self._start_reading(glimpse))
 
+    def forget(self) -> None:
+        """Drop every glimpse, and what is being read."""
+        for reading in self._reading.values():
+            reading.cancel()
+        self._conversation.glimpses = []
+
     def _start_reading(self, glimpse: Glimpse) -> asyncio.Task[Glimpse]:
         task = asyncio.create_task(self._read(glimpse))
         self._reading[glimpse.id] = task
@@ -118,8 +131,8 @@ class Sight:
         try:
             findings = await self._eyes.call(self._eyes.model.look, glimpse.image, cost="look")
             known = replace(glimpse, findings=findings)
-            glimpses = self._conversation.glimpses
-            self._conversation.glimpses = [known if g.id == glimpse.id else g for g in glimpses]
+            others = [g for g in self._conversation.glimpses if g.id != known.id]
+            self._conversation.glimpses = sorted([*others, known], key=lambda g: g.id)[-KEPT:]
             self._log.emit("glimpse", id=known.id, why=known.why, text=known.text, labels=list(known.labels))
             return known
         finally:

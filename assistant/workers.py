@@ -12,7 +12,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -85,7 +85,7 @@ class Worker(Generic[M]):
         finally:
             stopped.set()
 
-    async def stream(self, job: Callable[..., Iterator[T]], *args: Any, cost: str = "stream") -> AsyncIterator[T]:
+    async def stream(self, job: Callable[..., Iterator[T]], *args: Any, cost: str = "stream") -> AsyncGenerator[T]:
         """Iterate over `job(*args, stop)` on the worker's thread; `stop` as for `stoppable`."""
         stopped = threading.Event()
         if is_virtual():
@@ -98,7 +98,7 @@ class Worker(Generic[M]):
                         await self._pay(f"{cost}.{which}")
                         if piece is _END:
                             return
-                        yield piece  # type: ignore[misc]  # _END is out of the way
+                        yield piece  # type: ignore  # _END is out of the way
                         which = "next"
                 finally:
                     stopped.set()

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assistant import pacing
-from assistant.backends.files import FileMicrophone, FileSpeaker, PictureCamera, read_sound
+from assistant.backends.files import FileMicrophone, FileSpeaker, SilentSpeaker, read_sound
+from assistant.backends.pictures import PictureCamera, read_picture
 from assistant.conversation import Devices
 from assistant.errors import SourceError
 from assistant.events import HEARING_RATE_HZ, Image, Samples
@@ -151,7 +152,7 @@ def _first_sound_s(path: Path) -> float | None:
     import soundfile
 
     pcm, rate_hz = soundfile.read(path, dtype="float32")
-    return first_sound_s(pcm, rate_hz)
+    return first_sound_s(np.asarray(pcm, np.float32), rate_hz)
 
 
 async def _idle_share(config: Config, engines: Engines, picture: Image | None) -> float:
@@ -160,8 +161,6 @@ async def _idle_share(config: Config, engines: Engines, picture: Image | None) -
     silence = np.zeros(int((IDLE_S + 3) * HEARING_RATE_HZ), np.float32)
 
     def open_devices(clock: Clock) -> Devices:
-        from assistant.backends.files import SilentSpeaker
-
         shown = [(0.0, picture)] if picture is not None else []
         return Devices(FileMicrophone(silence, clock), PictureCamera(shown), SilentSpeaker(clock))
 
@@ -222,7 +221,6 @@ def short_recordings(folder: Path) -> list[Recording]:
 
 def demo_recordings() -> list[Recording]:
     """The questions of the demo, each with the picture that is shown then."""
-    from assistant.backends.files import read_picture
     from assistant.demo import script
 
     demo = script()
