@@ -29,13 +29,14 @@ LEAD_S = 0.005
 QUIET = 0.003
 """amplitude below which sound is silence (-50 dBFS)"""
 
-_SYNCHRONOUS, _DONT_EXIT, _UTF8, _WORD = 2, 0x8000, 1, 1
+_SYNCHRONOUS, _DONT_EXIT, _UTF8, _END_PAUSE, _WORD = 2, 0x8000, 1, 0x1000, 1
 _RATE, _VOLUME, _PITCH = 1, 2, 3
 _BUFFER_MS = 50
 _LONGEST_PATH = 150
 """espeak-ng keeps the path of its data in 160 characters and fails on a longer one"""
 _HAN = r"\u3007\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff"
 _TOKEN = re.compile(rf"[{_HAN}]|[^\s{_HAN}]+")
+_PAUSES = tuple(".!?,;:。！？，；：、")
 _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _ONE_AT_A_TIME = threading.Lock()
 """the library is one machine for the whole process"""
@@ -67,14 +68,15 @@ class Espeak:
     """Speaks English and Chinese. Any number of these work side by side, one call at a time.
 
     `english` and `chinese` are names of espeak-ng voices (`en-us`, `en-gb`, `en-us+f3`, `cmn`, `yue`); `speed` is in
-    words a minute (80 to 450), `pitch` 0 to 99, `volume` 0 to 100. Raises EngineError where the library cannot be
+    words a minute (80 to 450), `pitch` 0 to 99, `volume` 0 to 100 (above 75 some
+    Chinese syllables are clipped). Raises EngineError where the library cannot be
     loaded, a voice is not known or a value is out of range.
     """
 
     languages = ("en", "zh")
 
     def __init__(
-        self, english: str = "en-us", chinese: str = "cmn", speed: int = 165, pitch: int = 50, volume: int = 80
+        self, english: str = "en-us", chinese: str = "cmn", speed: int = 165, pitch: int = 50, volume: int = 65
     ) -> None:
         for name, value, low, high in (
             ("speed", speed, 80, 450),
@@ -93,8 +95,9 @@ class Espeak:
     def synthesise(self, text: str, language: str, stop: Stop) -> Speech:
         """Speak a text, as text: markup and control characters are not obeyed. Empty text is empty sound.
 
-        The sound begins at most `LEAD_S` before the first audible sample; there is about 7 ms of silence behind it. A
-        mark ends each word where the next one begins, pauses included. Ends early, with what there is, once `stop`.
+        The sound begins at most `LEAD_S` before the first audible sample. Behind the last lies the pause that belongs
+        to the punctuation there: 0.15 s for a comma, 0.3 s for a full stop, 7 ms for none. A mark ends each word
+        where the next one begins, pauses included. Ends early, with what there is, once `stop`.
         """
         spoken = _UNSPEAKABLE.sub(" ", text)
         if not spoken.strip():
@@ -105,7 +108,7 @@ class Espeak:
                 self._library.espeak_SetParameter(parameter, value, 0)
             pcm, onsets = _speak(self._library, spoken, stop)
         cut = _lead(pcm)
-        return Speech(pcm[cut:], RATE_HZ, tuple(_marks(spoken, onsets, len(pcm), cut)))
+        return Speech(pcm[cut:], RATE_HZ, tuple(_marks(spoken, onsets, pcm, cut)))
 
     def _select(self, language: str) -> None:
         if language not in self._voices:
@@ -169,7 +172,8 @@ def _speak(library: Any, text: str, stop: Stop) -> tuple[Samples, dict[int, int]
     callback = _Callback(take)
     library.espeak_SetSynthCallback(callback)
     data = text.encode()
-    failed = library.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8, None, None)
+    flags = _UTF8 | (_END_PAUSE if text.rstrip().endswith(_PAUSES) else 0)
+    failed = library.espeak_Synth(data, len(data) + 1, 0, 1, 0, flags, None, None)
     if raised:
         raise raised[0]
     if failed:
@@ -190,30 +194,32 @@ def _lead(pcm: Samples) -> int:
     return max(0, int(loud[0]) - round(LEAD_S * RATE_HZ)) if len(loud) else 0
 
 
-def _marks(text: str, onsets: dict[int, int], length: int, cut: int) -> Iterator[tuple[int, int]]:
+def _marks(text: str, onsets: dict[int, int], pcm: Samples, cut: int) -> Iterator[tuple[int, int]]:
     """(end of the word, sample at which the next begins) for each word or Chinese character of what was spoken.
 
-    Short words that espeak-ng runs together ("of the") have one onset: the others share the sound up to the next by
-    letters, each counted half a word late, so as not to be early.
+    Short words that espeak-ng runs together ("of the") have one onset: the others share the sound up to the next
+    silence or onset by letters, each counted half a word late, so as not to be early.
     """
-    tokens = list(_TOKEN.finditer(text))
-    begins = [min((s for at, s in onsets.items() if t.start() <= at < t.end()), default=None) for t in tokens]
-    begins = _filled([0 if i == 0 else begin for i, begin in enumerate(begins)], [len(t[0]) for t in tokens], length)
-    for token, begin in zip(tokens, [*begins[1:], length], strict=True):
+    tokens = [token for token in _TOKEN.finditer(text) if any(c.isalnum() for c in token[0])]
+    told = [min((s for at, s in onsets.items() if t.start() <= at < t.end()), default=None) for t in tokens]
+    begins = _filled([0, *told[1:]], [len(token[0]) for token in tokens], pcm) if tokens else []
+    for token, begin in zip(tokens, [*begins[1:], len(pcm)], strict=False):
         yield token.end(), max(0, begin - cut)
 
 
-def _filled(begins: list[int | None], letters: list[int], length: int) -> list[int]:
+def _filled(told: list[int | None], letters: list[int], pcm: Samples) -> list[int]:
     """The onsets, rising, with the unknown ones estimated."""
-    known: list[int] = []
+    loud = np.flatnonzero(np.abs(pcm) > QUIET)
+    begins: list[int] = []
     at = 0
-    while at < len(begins):
-        after = next((i for i in range(at + 1, len(begins)) if begins[i] is not None), len(begins))
-        begin = max(begins[at] or 0, known[-1] + 1 if known else 0)
-        end = begins[after] if after < len(begins) else length
-        whole = sum(letters[at:after])
+    while at < len(told):
+        after = next((i for i in range(at + 1, len(told)) if told[i] is not None), len(told))
+        begin = max(told[at] or 0, begins[-1] + 1 if begins else 0)
+        until = told[after] if after < len(told) else None
+        voiced = loud[: np.searchsorted(loud, len(pcm) if until is None else until)]
+        end = max(begin, int(voiced[-1]) if len(voiced) else begin)
         for i in range(at, after):
             done = sum(letters[at:i]) + (letters[i] / 2 if i > at else 0)
-            known.append(round(begin + (max(begin, end or length) - begin) * done / whole))
+            begins.append(round(begin + (end - begin) * done / sum(letters[at:after])))
         at = after
-    return known
+    return begins

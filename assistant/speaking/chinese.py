@@ -36,7 +36,6 @@ ABBREVIATIONS: Final[dict[str, str]] = {}
 _MEASURES: Final = "个只杯瓶块张位次种件条本台辆碗片包袋盒支点份人天元岁"
 _DIGITS: Final = "零一二三四五六七八九"
 _PLACES: Final = ("", "十", "百", "千")
-_MYRIADS: Final = ("", "万", "亿", "万亿")
 
 
 def digits(written: str) -> str:
@@ -50,13 +49,18 @@ def cardinal(written: str) -> str:
         return digits(written)
     if not int(written):
         return _DIGITS[0]
-    groups = [int(written[max(0, end - 4) : end]) for end in range(len(written), 0, -4)]
-    said = ""
-    for place in reversed(range(len(groups))):
-        if groups[place]:
-            gap = said and (groups[place] < 1000 or groups[place + 1] == 0)
-            said += ("零" if gap else "") + _thousands(groups[place]) + _MYRIADS[place]
+    said = _grouped(int(written))
     return said.removeprefix("一") if said.startswith("一十") else said
+
+
+def _grouped(number: int) -> str:
+    """1 and more: in hundreds of millions, in ten thousands, and the rest."""
+    for size, name in ((10**8, "亿"), (10**4, "万")):
+        if number >= size:
+            rest = number % size
+            gap = "零" if 0 < rest < size // 10 else ""
+            return _grouped(number // size) + name + gap + (_grouped(rest) if rest else "")
+    return _thousands(number)
 
 
 def _thousands(number: int) -> str:

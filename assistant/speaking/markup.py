@@ -39,6 +39,8 @@ class Traced:
         return Traced("".join(text) + self.text[end:], (*at, *self.at[end:]))
 
 
+FRACTIONS = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
+_SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _LINES = re.MULTILINE
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^[ \t]*(?:```|~~~).*$", _LINES), ""),  # a fence, with the name of the language
@@ -75,11 +77,11 @@ def without_markup(text: str) -> Traced:
     Code is kept as its words, a link as its text, a table as its cells. Wide and otherwise decorated ASCII characters
     become plain ones.
     """
-    traced = Traced("".join(map(_plain, text)), tuple(range(len(text))))
-    traced = traced.sub(_ENTITY, lambda match: html.unescape(match[0]).replace("\xa0", " "))
+    simple = [_plain(c) for c in text]
+    traced = Traced("".join(simple), tuple(at for at, made in enumerate(simple) for _ in made))
     for pattern, new in _RULES:
         traced = traced.sub(pattern, new)
-    return traced
+    return traced.sub(_ENTITY, lambda match: html.unescape(match[0]).replace("\xa0", " "))
 
 
 def _plain(c: str) -> str:
@@ -88,7 +90,11 @@ def _plain(c: str) -> str:
         return "零"
     if c.isascii() or c in "，！？；：（）～￥":
         return c
-    if c.isdigit() and c not in "⁰¹²³⁴⁵⁶⁷⁸⁹":
+    if c.isspace() or c in _SMALL or c in FRACTIONS:
+        return c
+    if c.isdigit():
         return str(unicodedata.digit(c))
     simple = unicodedata.normalize("NFKC", c)
-    return simple if len(simple) == 1 and simple.isascii() and simple != " " else " " if c.isspace() else c
+    if c.isnumeric() and not c.isalpha():  # a Roman numeral, a ten in a circle
+        return simple if simple.isalnum() and simple != c else " "
+    return simple if len(simple) == 1 and simple.isascii() and simple != " " else c

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from assistant.speaking import chinese, english
+from assistant.speaking.markup import FRACTIONS
 
 
 class Tongue(Protocol):
@@ -117,7 +118,7 @@ def _date(match: Match, say: Tongue) -> str | None:
 
 
 def _named_date(match: Match, say: Tongue) -> str | None:
-    month = "jan feb mar apr may jun jul aug sep oct nov dec".split().index(str(match["month"])[:3].lower()) + 1
+    month = "janfebmaraprmayjunjulaugsepoctnovdec".index(match["month"][:3].lower()) // 3 + 1
     day, year = match.groupdict().get("day"), match.groupdict().get("year")
     first = bool(day) and match.start("day") < match.start("month")
     return say.date(year or "", month, str(int(day)) if day else "", day_first=first)
@@ -226,7 +227,7 @@ _NUMBER_RULES: tuple[Rule, ...] = (
     _rule(r"\(?\d{2,5}\)?(?:[ .-]\d{2,5}){2,}(?!\w)", _digits),
     _rule(r"\d{3}[.-]\d{4}(?!\w)|\(\d{3}\)\s?\d{3}-\d{4}(?!\w)", _digits),
     _rule(r"(?P<v>)(?P<n>\d+(?:\.\d+){2,})(?!\d)", _version),
-    _rule(r"(?P<whole>\d+)?\s?(?P<part>[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])", _vulgar),
+    _rule(rf"(?P<whole>\d+)?\s?(?P<part>[{FRACTIONS}])", _vulgar),
     _rule(r"(?:(?P<whole>\d{1,3})\s)?(?P<upper>[1-9]\d{0,2})/(?P<lower>[1-9]\d{0,2})(?![\d/])", _fraction),
     _rule(r"(?P<a>\d{1,4}):(?P<b>\d{1,4})(?![\d:])", lambda m, say: say.ratio(m["a"], m["b"])),
     _rule(r"(?P<n>\d[\d,]*)(?:st|nd|rd|th)\b", lambda m, say: say.ordinal(m["n"].replace(",", ""))),
@@ -278,7 +279,7 @@ def read(text: str, at: int, say: Tongue) -> tuple[str, int] | None:
 def _rules_for(c: str) -> tuple[tuple[Rule, ...], ...]:
     if c.isdecimal():
         return _WORD_RULES, _NUMBER_RULES
-    if c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞":
+    if c in FRACTIONS:
         return (_NUMBER_RULES,)
     if c.isalpha():
         return (_WORD_RULES,) if c.isascii() else ()

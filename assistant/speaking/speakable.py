@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assistant.speaking.markup import Traced, without_markup
+from assistant.speaking.markup import FRACTIONS, Traced, without_markup
 from assistant.speaking.reading import Tongue, read, tongue
 
 HAN = r"\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff"
 _HAN = re.compile(f"[{HAN}]")
-_WORD = re.compile(
-    rf"(?:(?![{HAN}])[^\W\d_])[\u0300-\u036f]*(?:(?![{HAN}])[^\W\d_]|[\u0300-\u036f]|['’-](?=[^\W\d_{HAN}]))*"
-)
+_LETTER = rf"[^\W\d_{HAN}{FRACTIONS}⁰¹²³⁴⁵⁶⁷⁸⁹]"
+_WORD = re.compile(rf"{_LETTER}(?:{_LETTER}|[\u0300-\u036f]|['’-](?={_LETTER}))*")
 _PAUSES = {
     ".": ".", "!": "!", "?": "?", ",": ",", ";": ";", ":": ":", "…": ",", "–": ",", "—": ",", "(": ",", ")": ",",
     "。": "。", "！": "！", "？": "？", "，": "，", "；": "；", "：": "：", "、": "、", "（": "，", "）": "，",
@@ -37,7 +36,8 @@ _SPELLED = frozenset(
 _COMMON = frozenset(
     "THE AND FOR NEW RED BIG OIL TEA USE NOT ALL ANY ARE BUT CAN DAY EAT EGG END EXP FAT FIT FUN GET HAM HOT ICE JAM "
     "KEY LOW MAY MIX NET NO NOW NUT OAT OFF ON OF OLD ONE OUT OWN PAY PER PET RAW RYE SEA SET SIX SKY SOY SUN TAX TEN "
-    "TO TOP TOY TWO UP VAN WAY WET YES YOU ZIP AS AT BE BY DO GO IF IN IS ME MY OR SO WE BOX BAR BAG CAP CUP DRY".split()
+    "TO TOP TOY TWO UP VAN WAY WET YES YOU ZIP AS AT BE BY DO GO IF IN IS ME MY OR SO WE BOX BAR BAG CAP "
+    "CUP DRY".split()
 )
 
 
