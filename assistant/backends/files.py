@@ -61,6 +61,8 @@ def read_sound(path: str | os.PathLike[str]) -> Samples:
             f"wanted a sound file in {path}, got {what} ({error.error_string.rstrip('.')}); "
             "convert it to WAV or FLAC, for example with ffmpeg"
         ) from error
+    except TypeError as error:  # soundfile's way to ask for the rate of a .raw file
+        raise SourceError(f"wanted a sound file, {path} does not say its rate; convert it to WAV or FLAC") from error
     if not len(pcm):
         raise SourceError(f"wanted sound in {path}, got 0 samples; record it again")
     return pcm

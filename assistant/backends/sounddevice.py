@@ -29,6 +29,10 @@ PLAYING_RATE_HZ = 48_000
 """what sound cards do by themselves"""
 LOST_S = 1.0
 """a device whose callback stays away for so long is lost"""
+STARTING_S = 5.0
+"""in the beginning it may take longer: a software sound card was seen to pause for 1.9 s after its first callback"""
+LATENCY_S = {"input": "low", "output": 0.05}
+"""what is wanted of the card: hear at once; speak with so much in hand that a busy interpreter makes no gaps"""
 GIVEN_BLOCKS = 2 * BLOCKS_HZ
 """how much of what was played is kept for an echo canceller that does not come"""
 INSTEAD = {
@@ -110,7 +114,7 @@ def _open(kind: str, device: int | str | None, wanted_hz: int, callback: Any) ->
         try:
             with quiet():
                 check(**options)
-                stream = make(**options, blocksize=rate_hz // BLOCKS_HZ, latency="low", callback=callback)
+                stream = make(**options, blocksize=rate_hz // BLOCKS_HZ, latency=LATENCY_S[kind], callback=callback)
             return stream, found["name"]
         except portaudio.PortAudioError as error:
             trouble = error
@@ -128,11 +132,27 @@ def _start(stream: Any, name: str) -> None:
         raise DeviceError(f"wanted sound through '{name}', PortAudio says '{error}'; plug it in again") from error
 
 
-def _lost(kind: str, name: str, patience_s: float) -> DeviceError:
-    return DeviceError(
-        f"wanted sound through the {CALLED[kind]} '{name}', it has been gone for {patience_s:g} s; plug it in and "
-        "start again"
-    )
+class _Pulse:
+    """When a device was started and last called back, by the machine's time, in seconds."""
+
+    def __init__(self, kind: str, name: str, patience_s: float) -> None:
+        self._kind, self._name, self._patience_s = kind, name, patience_s
+        self.started_at = self.beat_at = time.monotonic()
+
+    def beat(self) -> float:
+        """It called back: now, which is returned."""
+        self.beat_at = time.monotonic()
+        return self.beat_at
+
+    def check(self) -> None:
+        """Raise DeviceError where it has stayed away too long."""
+        steady = self.beat_at - self.started_at > STARTING_S
+        silent_s = time.monotonic() - self.beat_at
+        if silent_s > (self._patience_s if steady else max(self._patience_s, STARTING_S)):
+            raise DeviceError(
+                f"wanted sound through the {CALLED[self._kind]} '{self._name}', it has been gone for {silent_s:.1f} s; "
+                "plug it in and start again"
+            )
 
 
 class Microphone:
@@ -147,20 +167,20 @@ class Microphone:
     def __init__(self, device: int | str | None, clock: Clock, patience_s: float = LOST_S) -> None:
         self._clock = clock
         self._patience_s = patience_s
+        self._pulse: _Pulse | None = None
         self._arrived: asyncio.Queue[tuple[Samples, float] | None] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._alive_at = 0.0
         self._stream, self.name = _open("input", device, HEARING_RATE_HZ, self._heard)
         self.rate_hz = int(self._stream.samplerate)
 
     async def blocks(self) -> AsyncIterator[Block]:
         """Blocks of 10 ms as they come."""
         self._loop = asyncio.get_running_loop()
-        self._alive_at = time.monotonic()
+        self._pulse = pulse = _Pulse("input", self.name, self._patience_s)
         _start(self._stream, self.name)
         resampler = self._resampler()
         waiting, begin = np.zeros(0, np.float32), 0
-        while (arrived := await self._next()) is not None:
+        while (arrived := await self._next(pulse)) is not None:
             pcm, began_at = arrived
             self._clock.start(began_at)
             waiting = np.concatenate([waiting, resampler.resample_chunk(pcm) if resampler else pcm])
@@ -180,34 +200,33 @@ class Microphone:
 
         return soxr.ResampleStream(self.rate_hz, HEARING_RATE_HZ, 1, dtype="float32")
 
-    async def _next(self) -> tuple[Samples, float] | None:
+    async def _next(self, pulse: _Pulse) -> tuple[Samples, float] | None:
         while True:
             try:
                 async with asyncio.timeout(self._patience_s):
                     return await self._arrived.get()
-            except TimeoutError:  # the loop may have been away, and not the device
-                if time.monotonic() - self._alive_at > self._patience_s:
-                    raise _lost("input", self.name, self._patience_s) from None
+            except TimeoutError:  # the loop may have been away, and not the device: the callback knows
+                pulse.check()
 
     def _heard(self, pcm: Any, frames: int, when: Any, status: Any) -> None:
         """PortAudio's callback."""
-        self._alive_at = time.monotonic()
+        if self._loop is None or self._pulse is None:
+            return
+        now = self._pulse.beat()
         ago_s = when.currentTime - when.inputBufferAdcTime
         if not 0 < ago_s < 1:  # some drivers leave the times empty
             ago_s = frames / self.rate_hz
         mono = pcm[:, 0].copy() if pcm.shape[1] == 1 else pcm.mean(axis=1)
         try:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._arrived.put_nowait, (mono, self._alive_at - ago_s))
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, (mono, now - ago_s))
         except RuntimeError:  # the loop was closed in between: nobody listens
             pass
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """By a callback at `at`, the samples before `end` were given to the card; sample `begin` is heard at `heard_at`."""
+    """The samples before `end` were given to the card; sample `begin` is heard at `heard_at` of the machine's time."""
 
-    at: float
     begin: int
     end: int
     heard_at: float
@@ -222,12 +241,12 @@ class Speaker(LineSpeaker):
 
     def __init__(self, device: int | str | None, clock: Clock, patience_s: float = LOST_S) -> None:
         self._clock = clock
-        self._patience_s = patience_s
         self._kept: deque[Samples] = deque(maxlen=GIVEN_BLOCKS)
         self._stream, self.name = _open("output", device, PLAYING_RATE_HZ, self._render)
         super().__init__(int(self._stream.samplerate))
         self._block = self.rate_hz // BLOCKS_HZ
-        self._given = _Given(time.monotonic(), 0, 0, time.monotonic() + self._stream.latency)
+        self._pulse = _Pulse("output", self.name, patience_s)
+        self._given = _Given(0, 0, self._pulse.started_at + self._stream.latency)
         _start(self._stream, self.name)
 
     def given(self) -> Samples:
@@ -252,8 +271,7 @@ class Speaker(LineSpeaker):
         delay_s = when.outputBufferDacTime - when.currentTime
         if not 0 < delay_s < 2:  # some drivers leave the times empty
             delay_s = self._stream.latency
-        now = time.monotonic()
-        self._given = _Given(now, begin, begin + frames, now + delay_s)
+        self._given = _Given(begin, begin + frames, self._pulse.beat() + delay_s)
 
     def _sounded(self) -> int:
         given = self._given
@@ -266,8 +284,7 @@ class Speaker(LineSpeaker):
     def _when(self, sample: int) -> float:
         given = self._given
         heard_at = given.heard_at + (sample - given.begin) / self.rate_hz
-        return self._clock.now_s() + heard_at - time.monotonic()
+        return self._clock.now_s() + max(0.0, heard_at - time.monotonic())
 
     def _check(self) -> None:
-        if time.monotonic() - self._given.at > self._patience_s:
-            raise _lost("output", self.name, self._patience_s)
+        self._pulse.check()

@@ -1,0 +1,90 @@
+"""A sound card of software: a private PulseAudio with a virtual microphone and a virtual loudspeaker.
+
+What is played into the sink `micfeed` is heard by the microphone `vmic`; what the loudspeaker `spk` plays can be
+recorded from its monitor. The environment of `PulseAudio.env` leads PortAudio (through ALSA's pulse plugin) to it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes.util import find_library
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# norewinds: without it a null sink renders two seconds ahead while it is idle, and its first stream waits for them
+DEVICES = """
+load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
+load-module module-null-sink sink_name=spk rate=48000 norewinds=1
+load-module module-null-sink sink_name=micfeed rate=48000 norewinds=1
+load-module module-remap-source source_name=vmic master=micfeed.monitor
+set-default-sink spk
+set-default-source vmic
+"""
+
+
+@dataclass(frozen=True)
+class PulseAudio:
+    env: dict[str, str]
+    server: subprocess.Popen[bytes]
+
+    def play(self, sound: Path) -> subprocess.Popen[bytes]:
+        """Play a file into the virtual microphone."""
+        return subprocess.Popen(["paplay", "-d", "micfeed", str(sound)], env=self.env)
+
+    @contextmanager
+    def recording(self, wav: Path) -> Iterator[None]:
+        """Record what the loudspeaker plays, 48 kHz mono."""
+        what = ["-d", "spk.monitor", "--file-format=wav", "--rate=48000", "--channels=1", "--latency-msec=20"]
+        recorder = subprocess.Popen(["parecord", *what, str(wav)], env=self.env)
+        try:
+            yield
+        finally:
+            recorder.terminate()
+            recorder.wait(10)
+
+    def run(self, *args: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a Python program against it: PortAudio looks for its devices once a process."""
+        command = [sys.executable, "-W", "error", *map(str, args)]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def missing() -> str:
+    """What the machine lacks for it, or nothing."""
+    if sys.platform != "linux":
+        return "needs Linux"
+    tools = [tool for tool in ("pulseaudio", "pactl", "paplay", "parecord") if not shutil.which(tool)]
+    if tools:
+        return f"needs {', '.join(tools)}: apt install pulseaudio pulseaudio-utils libasound2-plugins"
+    return "" if find_library("portaudio") else "needs PortAudio: apt install libportaudio2"
+
+
+@contextmanager
+def pulse_audio(folder: Path) -> Iterator[PulseAudio]:
+    """A server of our own, ended at the end."""
+    if reason := missing():
+        pytest.skip(reason)
+    socket = folder / "native"
+    (folder / "devices.pa").write_text(DEVICES.format(socket=socket))
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "HOME": str(folder), "PULSE_SERVER": f"unix:{socket}"}
+    options = ["--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=no", "--disallow-exit"]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            ["pulseaudio", "-n", "-F", str(folder / "devices.pa"), *options], env=env, stdout=log, stderr=log
+        )
+    try:
+        until = time.monotonic() + 20
+        while subprocess.run(["pactl", "info"], env=env, capture_output=True, check=False).returncode:
+            if server.poll() is not None or time.monotonic() > until:
+                pytest.fail(f"PulseAudio did not start: {(folder / 'log').read_text()}")
+        yield PulseAudio(env, server)
+    finally:
+        server.terminate()
+        server.wait(10)
