@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from assistant.events import Exchange, Glimpse
 from assistant.grounding import lexicon, wording
 from assistant.grounding.comparing import Compared, Side, compare
-from assistant.grounding.evidence import Evidence, is_question, seen, told
-from assistant.grounding.questions import Question, read
-from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, shown, sided
-from assistant.grounding.words import best_likeness, is_chinese, plain, tokens
+from assistant.grounding.evidence import NAME_LABEL, Evidence, is_question, seen, told
+from assistant.grounding.questions import SUMS, Question, read
+from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, shown, sided, title
+from assistant.grounding.words import best_likeness, concept, is_chinese, plain, tokens
 
 __all__ = ["Evidence", "Grounds", "asks_to_see", "ground"]
 
@@ -24,6 +24,8 @@ SECOND_COLOUR = 0.6
 """A colour with less than this share of the main one's is not named beside it."""
 OTHER_COLOUR = 0.45
 """What a thing counts that has not the colour the question speaks of."""
+PERSONAL = frozenset("colour describe thing name title place lines role".split())
+"""What sight answers by showing anything at all: no answer to what was asked about the talk."""
 ELSEWHERE = 0.8
 """What was heard or said counts less than what is seen, where the question does not ask for it."""
 
@@ -33,7 +35,8 @@ class Grounds:
     """What a reply may rest on.
 
     kind: evidence, comparison, refusal or chat. winners: what answers. sentences: the replies that are true, the best
-    first; empty for chat. why: one line for the log. context: all that was found, for a mind that answers freely. brief:
+    first; empty for chat. why: one line for the log. context: all that was found, for a mind that answers freely.
+    brief:
     only what answers, for a mind whose context is dear. grammar: GBNF that admits only `sentences`; None for chat.
     """
 
@@ -64,7 +67,8 @@ def ground(
     if asked.comparing is not None and not asked.talk:
         return _compared(asked, things, context, language)
     found = _talked(asked, exchanges, now_s, language) if asked.talk else None
-    found = found or _seen(asked, sight, things, exchanges, now_s, language)
+    if not asked.talk or asked.wording not in PERSONAL:
+        found = found or _seen(asked, sight, things, exchanges, now_s, language)
     if found is not None:
         best, choices = found
         why = f"{asked.wording}: '{best[0].evidence.text}' scores {best[0].score:.2f}"
@@ -106,7 +110,7 @@ def _seen(
 ) -> Found | None:
     if asked.wording == "colour":
         return _coloured(asked, sight, things, language)
-    if asked.wording == "describe":
+    if asked.wording in ("describe", "thing"):
         return _described(asked, sight, things, language)
     ranked: list[Ranked] = []
     for thing, recency in at_moment(asked, things):
@@ -154,14 +158,18 @@ def _worded(asked: Question, evidence: Evidence, language: str) -> tuple[str, ..
         label = ""
     label = label.removesuffix("date").strip() if asked.wording == "date" else label
     plural = label.endswith("s") and not label.endswith("ss")
-    slots = {"x": evidence.text, "named": label, "label": "" if plural else label, "line": evidence.line}
+    wordy = plural or evidence.kind == "time"
+    slots = {"x": evidence.text, "named": label, "label": "" if wordy else label, "line": evidence.line}
     return wording.sentences(f"grounds.{_frames_for(asked, evidence, bool(label))}", language, slots)
 
 
 def _frames_for(asked: Question, evidence: Evidence, labelled: bool) -> str:
     if asked.wording in ("price", "weight"):
-        says_so = {"price": "money", "weight": "amount"}[asked.wording] == evidence.kind and not labelled
-        return asked.wording if says_so else "value"
+        says_so = {"price": "money", "weight": "amount"}[asked.wording] == evidence.kind
+        sum_of_it = labelled and any(concept(w) in SUMS | {"weight"} for w in tokens(evidence.beside[0]))
+        return asked.wording if says_so and not sum_of_it else "value"
+    if asked.wording == "date" and evidence.kind == "time":
+        return "value"
     return _FRAMES.get(asked.wording, "value")
 
 
@@ -205,7 +213,8 @@ def _described(
     if not winners:
         return None
     joined = wording.frames("grounds.and", language)[0].join(objects)
-    slots = {"objects": joined, "text": block.text if block else ""}
+    name = title(Shown(tuple(evidence), frozenset(), 0.0)) if asked.wording == "thing" else ""
+    slots = {"objects": joined, "text": name or (block.text if block else "")}
     return [Ranked(e, e.score) for e in winners], wording.sentences("grounds.describe", language, slots)
 
 
@@ -237,15 +246,18 @@ def _talked(asked: Question, exchanges: Sequence[Exchange], now_s: float, langua
         return None
     best = ranked[0].evidence
     if best.kind == "fact":
-        slots = {
-            "x": best.value if isinstance(best.value, str) else best.text,
-            "label": plain(best.beside[0]).split()[-1],
-        }
-        slots["label"] = plain(best.beside[0]) if not is_chinese(best.beside[0]) or language == "zh" else ""
-        if best.beside[0].startswith("name "):
-            slots["label"] = best.beside[0].split()[language == "zh"]
-        return [ranked[0]], wording.sentences("grounds.fact", language, slots)
+        return [ranked[0]], wording.sentences("grounds.fact", language, _fact(best, language))
     return [ranked[0]], wording.sentences("grounds.said", language, {"x": best.text})
+
+
+def _fact(fact: Evidence, language: str) -> dict[str, str]:
+    label = plain(fact.beside[0])
+    if label == NAME_LABEL:
+        label = label.split()[language == "zh"]
+    if is_chinese(label) != (language == "zh"):
+        label = ""
+    is_name = any(concept(word) == "name" for word in tokens(label))
+    return {"x": fact.text.title() if is_name and fact.text.islower() else fact.text, "label": label}
 
 
 def _one(
@@ -268,9 +280,9 @@ def _compared(asked: Question, things: Sequence[Shown], context: str, language: 
     outcome = compare(asked, things)
     if outcome is None or asked.comparing is None:
         return _refused("refusal.comparison", "no two values to compare", context, language)
-    word = _translated(asked.comparing.word, language)
     slots = {
-        "word": word,
+        "does": _translated("comparatives", asked.comparing.word, language),
+        "most": _translated("superlatives", asked.comparing.word, language),
         "winner": _called(outcome.winner, language),
         "low": outcome.winner.evidence.text,
         "high": outcome.other.evidence.text,
@@ -286,6 +298,8 @@ def _compared(asked: Question, things: Sequence[Shown], context: str, language: 
 
 def _comparison_frames(asked: Question, outcome: Compared) -> str:
     assert asked.comparing is not None
+    if outcome.among > 2 and asked.comparing.superlative and asked.comparing.form == "which":
+        return "grounds.compare.most"
     if outcome.equal:
         return "grounds.compare.equal"
     if asked.comparing.form == "difference":
@@ -295,9 +309,9 @@ def _comparison_frames(asked: Question, outcome: Compared) -> str:
     return "grounds.compare.which"
 
 
-def _translated(word: str, language: str) -> str:
-    rows = (line.partition("=") for line in wording.frames("grounds.comparatives", language))
-    return {name.strip(): text.strip() for name, _, text in rows}.get(word, word)
+def _translated(table: str, word: str, language: str) -> str:
+    rows = (line.partition("=") for line in wording.frames(f"grounds.{table}", language))
+    return {name.strip(): text.strip() for name, _, text in rows}.get(word, "")
 
 
 def _called(side: Side, language: str) -> str:

@@ -29,7 +29,7 @@ class Side:
 @dataclass(frozen=True, slots=True)
 class Compared:
     """The outcome: the side that is what was asked for ('cheaper'), the other, and whether both are equal. `asked` is
-    the side the question is about where it asks whether ('is this …'). `difference` as a spoken value.
+    the side the question is about where it asks whether ('is this …'). `difference` as a spoken value, `among` how many there were.
     """
 
     winner: Side
@@ -37,6 +37,7 @@ class Compared:
     equal: bool
     asked: Side
     difference: str
+    among: int = 2
 
 
 def compare(question: Question, things: Sequence[Shown]) -> Compared | None:
@@ -57,7 +58,9 @@ def compare(question: Question, things: Sequence[Shown]) -> Compared | None:
     else:
         ordered = sorted((asked, against), key=_size, reverse=comparing.high)
         winner, other = ordered[0], ordered[1]
-    return Compared(winner, other, _size(winner) == _size(other), asked, difference(winner.evidence, other.evidence))
+    return Compared(
+        winner, other, _size(winner) == _size(other), asked, difference(winner.evidence, other.evidence), len(sides)
+    )
 
 
 def _across(question: Question, comparing: Comparing, things: Sequence[Shown]) -> list[Side]:

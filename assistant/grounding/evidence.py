@@ -198,9 +198,10 @@ LONGEST_TITLE = 6
 """words"""
 ROLE_ENDINGS = ("ologist", "ographer", "ician", "wright")
 _NAME = re.compile(
-    r"\b(?:call me|i am called|the name is|this is|(?:i am|i'm)(?= [A-Z]))\s+(?P<name>[A-Za-z]+)|我叫(?P<zh>\w+)",
+    r"\b(?:call me|i am called|the name is|(?:i am|i'm)(?= (?-i:[A-Z])))\s+(?P<name>[A-Za-z]+)|我叫(?P<zh>\w+)",
     re.IGNORECASE,
 )
+NAME_LABEL = "name 名字"
 _QUESTION = re.compile(
     r"^(what|who|whose|which|where|when|why|how|is|are|was|does|do|did|can|could|would|will|read|tell|show)\b", re.I
 )
@@ -248,4 +249,4 @@ def _facts(base: Evidence) -> Iterable[Evidence]:
     name = None if fact else _NAME.search(text)
     if name:
         value = name["name"] or name["zh"]
-        yield replace(base, kind="fact", value=value, text=value, beside=("name 名字",))
+        yield replace(base, kind="fact", value=value, text=value, beside=(NAME_LABEL,))

@@ -54,7 +54,7 @@ def _middle(line: Line) -> float:
 def _level(row: Sequence[Line], line: Line) -> bool:
     assert line.box is not None
     box = line.box
-    beside = all(other.box is None or _gap(other.box, box, 0) >= -0.2 * (box[3] - box[1]) for other in row)
+    beside = all(other.box is None or _gap(other.box, box, 0) >= -0.35 * (box[3] - box[1]) for other in row)
     return beside and any(other.box is not None and same_row(other.box, box) for other in row)
 
 

@@ -84,6 +84,8 @@ def read(text: str) -> Question:
     words = plain(text).strip(" .?!。？！,，")
     wording, kinds = _kinds(words)
     talk, order = _talk(words)
+    if talk == "heard":
+        wording, kinds = _kinds(lexicon.pattern("heard").sub(" ", words))
     comparing = _comparing(words)
     asks = lexicon.pattern("asks").search(words) and (wording or comparing or talk)
     coloured = frozenset(name for name, called in lexicon.colours().items() if _mentions(words, called))
@@ -91,7 +93,7 @@ def read(text: str) -> Question:
         text=text,
         wording=wording,
         kinds=FACTS if talk == "said" else kinds,
-        asked=_asked(words, comparing, personal=talk == "said"),
+        asked=_asked(words, comparing, personal=bool(talk)),
         moment=_moment(words, talk),
         talk=talk,
         order=order,
@@ -166,7 +168,7 @@ def _asked(text: str, comparing: Comparing | None, *, personal: bool) -> tuple[A
         for row in lexicon.comparatives():
             text = row.pattern.sub(" ", text)
     if is_chinese(text):
-        text = lexicon.pattern("filler").sub(" ", text)
+        text = lexicon.pattern("talk_filler" if personal else "filler").sub(" ", text)
     stop = lexicon.words("stop")
     if personal:
         stop = (stop - lexicon.words("talk_keep")) | lexicon.words("talk_stop")

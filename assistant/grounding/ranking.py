@@ -24,7 +24,7 @@ OF_THE_WHOLE = frozenset(
     """price weight date time percent lines colour title phone email web code company order word role name
     describe""".split()
 )
-RIVALS = (LABELS, SUMS - {"price"}, frozenset({"open", "close"}), frozenset({"arrive", "depart"}))
+RIVALS = (LABELS, SUMS - {"price"}, frozenset({"arrive", "depart"}))
 """Of each set one label excludes the others."""
 FOODS = frozenset("fat sugar salt sodium carbohydrate protein fibre calories cholesterol alcohol".split())
 """A label with one of them is about that, and about no sum of money."""
@@ -102,7 +102,8 @@ def rank(question: Question, evidence: Sequence[Evidence], words: frozenset[str]
 def score(question: Question, evidence: Evidence, words: frozenset[str]) -> float:
     """How well a piece answers, 0 to 1, its age left out."""
     fit = question.kinds.get(evidence.kind, 0.0)
-    if evidence.kind in _NAMED_ONLY and not _is_named(question, evidence):
+    loose = question.wording in ("open", "count") and evidence.kind not in _TEXTS and evidence.kind != "count"
+    if (loose or evidence.kind in _NAMED_ONLY) and not _is_named(question, evidence):
         return 0.0
     sure = 0.7 + 0.3 * evidence.score
     prominent = 0.88 + 0.12 * evidence.size
@@ -114,7 +115,7 @@ _NAMED_ONLY = frozenset({"field", "line", "fact"})
 
 
 def _is_named(question: Question, evidence: Evidence) -> bool:
-    near = evidence.line if evidence.kind == "line" else " ".join(evidence.beside[:1])
+    near = " ".join(evidence.beside[:1] if evidence.kind in ("field", "fact") else (evidence.line, *evidence.beside))
     words = frozenset(tokens(near))
     return any(best_likeness(a.word, words) >= 0.6 for a in question.asked)
 

@@ -151,6 +151,7 @@ _SOURCES: list[tuple[str, str, Reading]] = [
     ("date", rf"(?<!\d)(?P<day>\d{{1,2}})(?:st|nd|rd|th)? ?(?:of )?{_MONTH}(?![a-z])", _from_words),
     ("date", rf"\b{_MONTH} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\d|[.,]\d)", _from_words),
     ("date", r"(?<![\d/.])(?P<month>0?[1-9]|1[0-2])/(?P<year>20\d\d)(?![\d/])", _from_words),
+    ("time", r"(?<![\d:])\d{1,2}[:.]\d{2} ?(?:-|–|to|until) ?\d{1,2}[:.]\d{2}(?!\d)", _written),
     ("time", r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]\.?m\b\.?)?(?![\d:])|\b\d{1,2} ?[ap]m\b|"
      r"\d{1,2}点(?:\d{1,2}分|半)?", _written),
     ("percent", rf"(?<![\d.])(?P<number>{_NUMBER}) ?(?:%|percent\b|per cent\b)|"

@@ -29,7 +29,8 @@ def sentences(name: str, language: str, slots: Mapping[str, str]) -> tuple[str, 
     fitting = [f for f in frames(name, language) if set(_SLOT.findall(f)) <= filled.keys()]
     fitting.sort(key=lambda f: ("{label}" not in f, "{named}" not in f))
     texts = (_filled(f, filled) for f in fitting)
-    return tuple(dict.fromkeys(re.sub(r"(?<=[!?…！？])[.。]$", "", text) for text in texts))
+    ended = (re.sub(r"(?<=[!?…！？])[.。]$", "", text) for text in texts)
+    return tuple(dict.fromkeys(text[:1].upper() + text[1:] for text in ended))
 
 
 def spoken(text: str) -> str:
