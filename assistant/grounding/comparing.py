@@ -29,7 +29,8 @@ class Side:
 @dataclass(frozen=True, slots=True)
 class Compared:
     """The outcome: the side that is what was asked for ('cheaper'), the other, and whether both are equal. `asked` is
-    the side the question is about where it asks whether ('is this …'). `difference` as a spoken value, `among` how many there were.
+    the side the question is about where it asks whether ('is this …'). `difference` as a spoken value, `among` how many
+    sides there were.
     """
 
     winner: Side

@@ -1,0 +1,1 @@
+"""Measures over recordings, pictures and whole sessions."""
