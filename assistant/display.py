@@ -147,8 +147,8 @@ class Plain:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is None and self._failure is not None and not isinstance(self._failure, BrokenPipeError):
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None and self._failure is not None and not isinstance(self._failure, BrokenPipeError):
             said = self._failure.strerror
             raise OutputError(f"wanted to show the talk, got '{said}'; it went on unseen: send it somewhere else")
 
