@@ -287,28 +287,32 @@ def test_a_token_counts_with_its_last_word_and_takes_what_follows_it(text: str, 
 RATE_HZ = 16_000
 
 
-def pronounced(text: str, seed: int, *, told: bool = True) -> tuple[Speech, list[int]]:
-    """A sound for a text, word by word, with pauses after punctuation, and where each word begins."""
+def pronounced(text: str, seed: int, *, told: bool = True, pauses_told: bool = True) -> tuple[Speech, list[int]]:
+    """A sound for a text, word by word, with pauses after punctuation, and where each word begins. The voice may tell
+    where each word ends (with its pause or without it), or nothing.
+    """
     random = np.random.default_rng(seed)
     parts = [np.zeros(random.integers(0, 400), np.float32)]
-    onsets, ends, at = list[int](), list[int](), 0
+    onsets, ends, over, at = list[int](), list[int](), list[int](), 0
     for word in text.split():
         at = text.index(word, at) + len(word)
         onsets.append(sum(map(len, parts)))
         parts.append(np.full(random.integers(50, 3000), 0.3, np.float32))
+        over.append(sum(map(len, parts)))
         parts.append(np.zeros(random.integers(0, 900) if word[-1] in ",.!?" else 0, np.float32))
         ends.append(at)
     pcm = np.concatenate(parts)
-    marks = tuple(zip(ends, [*onsets[1:], len(pcm)], strict=True)) if told else ()
+    samples = [*onsets[1:], len(pcm)] if pauses_told else over
+    marks = tuple(zip(ends, samples, strict=True)) if told else ()
     return Speech(pcm, RATE_HZ, marks), onsets
 
 
-def phrases_of(reply: str, seed: int, *, told: bool = True) -> list[tuple[Phrase, list[int]]]:
+def phrases_of(reply: str, seed: int, *, told: bool = True, pauses_told: bool = True) -> list[tuple[Phrase, list[int]]]:
     made = list[tuple[Phrase, list[int]]]()
     for number, span in enumerate(cut([reply])):
         spoken = speakable(reply[span.begin : span.end], "en")
         if spoken.text:
-            speech, onsets = pronounced(spoken.text, seed + number, told=told)
+            speech, onsets = pronounced(spoken.text, seed + number, told=told, pauses_told=pauses_told)
             made.append((make_phrase(span.begin, spoken, speech), onsets))
     return made
 
@@ -333,9 +337,9 @@ PLAIN = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(PLAIN, st.integers(0, 999), st.lists(st.floats(0, 1), min_size=1, max_size=15))
-def test_exactly_the_words_that_had_begun_were_heard(reply: str, seed: int, fractions: list[float]):
-    made = phrases_of(reply, seed)
+@given(PLAIN, st.integers(0, 999), st.booleans(), st.lists(st.floats(0, 1), min_size=1, max_size=15))
+def test_exactly_the_words_that_had_begun_were_heard(reply: str, seed: int, pauses_told: bool, fractions: list[float]):
+    made = phrases_of(reply, seed, pauses_told=pauses_told)
     begins, length = list[int](), 0
     for phrase, onsets in made:
         begins += [length + onset for onset in onsets]
@@ -409,7 +413,7 @@ def test_a_tail_that_cannot_be_spoken_counts_with_the_last_word():
 class Counting:
     """A voice of one sample per character."""
 
-    languages = ("en", "zh")
+    languages: tuple[str, ...] = ("en", "zh")
 
     def __init__(self) -> None:
         self.texts: list[str] = []

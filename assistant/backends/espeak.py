@@ -73,7 +73,7 @@ class Espeak:
     loaded, a voice is not known or a value is out of range.
     """
 
-    languages = ("en", "zh")
+    languages: tuple[str, ...] = ("en", "zh")
 
     def __init__(
         self, english: str = "en-us", chinese: str = "cmn", speed: int = 165, pitch: int = 50, volume: int = 65

@@ -6,9 +6,8 @@ they stand in a text.
 
 from __future__ import annotations
 
-from typing import Final
-
-import num2words as _num2words
+from functools import cache
+from typing import Any, Final
 
 POINT, DOT, AT, SLASH, DASH, UNDERSCORE, PER, NUMBER = (
     "point", "dot", "at", "slash", "dash", "underscore", "per", "number",
@@ -59,8 +58,16 @@ _MONTHS: Final = (
 )  # fmt: skip
 
 
+@cache
+def _speller() -> Any:
+    """num2words' English, found when first used: the package looks at every language it has."""
+    from num2words import num2words  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
+    return num2words
+
+
 def _words(number: int, to: str = "cardinal") -> str:
-    return _num2words.num2words(number, to=to).replace(",", "")
+    return str(_speller()(number, to=to)).replace(",", "")
 
 
 def digits(written: str) -> str:

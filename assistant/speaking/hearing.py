@@ -26,9 +26,10 @@ def make_phrase(begin: int, spoken: Spoken, speech: Speech) -> Phrase:
     """A voice's sound as a phrase of a reply, `begin` being where its source begins in the reply.
 
     Once `sample` samples of it have been played, the reply counts as heard up to `source_end`: a mark lies one sample
-    behind the onset of its word. The onset is where the voice says the word before has ended. Where it does not say, it
-    is estimated: the sound between the nearest two known places (at most from the first to the last sample that is not
-    quiet) is shared out by letters, a Chinese character or a pause taking as much as three.
+    behind the onset of its word. The onset is the first sample that is not quiet from where the voice says the word
+    before has ended. Where it does not say, that place is estimated: the sound between the nearest two known places (at
+    most from the first to the last sample that is not quiet) is shared out by letters, a Chinese character or a pause
+    taking as much as three.
     """
     onsets = _onsets(spoken, speech)
     marks = tuple(
@@ -40,16 +41,19 @@ def make_phrase(begin: int, spoken: Spoken, speech: Speech) -> Phrase:
 
 def _onsets(spoken: Spoken, speech: Speech) -> list[int]:
     """The sample at which each word begins; never falling."""
-    first, last = _voiced(speech.pcm)
+    loud = np.flatnonzero(np.abs(speech.pcm) > QUIET * np.max(np.abs(speech.pcm), initial=0.0))
+    first, last = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(speech.pcm))
     effort = np.concatenate([[0], np.cumsum([_effort(c) for c in spoken.text])])
     known = [(0, first), *((c, s) for c, s in speech.marks if first < s and c < len(spoken.text))]
     known.append((len(spoken.text), max(last, known[-1][1])))
     onsets: list[int] = []
     word_end = latest = 0
     for spoken_end, _ in spoken.marks:
-        told = [s for c, s in known[1:-1] if _letters_end(spoken.text, word_end) <= c <= word_end + 1]
-        onset = told[-1] if told and onsets else _estimated(word_end, known, effort)
-        latest = max(latest, onset)
+        begin = spoken_end - len(spoken.text[word_end:spoken_end].lstrip())
+        told = [s for c, s in known[1:-1] if _letters_end(spoken.text, word_end) <= c <= begin]
+        onset = told[-1] if told and onsets else _estimated(begin, known, effort)
+        sounds = np.searchsorted(loud, onset)  # a pause before the word is not the word
+        latest = max(latest, int(loud[sounds]) if sounds < len(loud) else onset)
         onsets.append(latest)
         word_end = spoken_end
     return onsets
@@ -75,12 +79,6 @@ def _effort(c: str) -> int:
     if not c.isalnum():
         return 0 if c.isspace() or c in "'-" else PAUSE_CHARS
     return 1 if c < "\u3040" else HAN_CHARS
-
-
-def _voiced(pcm: Samples) -> tuple[int, int]:
-    """The first sample that is not quiet, and the one after the last; all of it where there is no sound."""
-    loud = np.flatnonzero(np.abs(pcm) > QUIET * np.max(np.abs(pcm), initial=0.0))
-    return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(pcm))
 
 
 def heard(played: Sequence[Played], generated: str) -> str:

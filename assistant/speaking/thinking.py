@@ -36,7 +36,7 @@ class SpokenOnly:
 
     def __init__(self, *, starts_thinking: bool = False) -> None:
         self._pending = ""
-        self._space = ""
+        self._space: str = ""
         self._began = False
         self._until: str | None = "</think>" if starts_thinking else None
         """the tag that ends what is hidden now; `<|message|>` while in a header"""
