@@ -27,7 +27,7 @@ from assistant.speaking import say
 
 HERE = Path(__file__).resolve().parent
 FAKES = ("--recogniser", "scripted", "--mind", "scripted", "--eyes", "scripted", "--voice", "scripted")
-HEAVY = {"torch", "transformers", "TTS", "cv2", "numpy", "scipy", "onnxruntime", "whisper", "sounddevice", "pydantic"}
+HEAVY = {"torch", "transformers", "TTS", "cv2", "numpy", "scipy", "onnxruntime", "whisper", "sounddevice"}
 
 
 @pytest.fixture(scope="module")
