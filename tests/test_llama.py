@@ -88,7 +88,7 @@ def test_the_same_calls_get_the_same_replies(weights: Path, mind: Llama) -> None
     assert say(mind, question) == say(mind, question)
     said: list[str] = []
     for seed in (7, 7, 8):
-        with closing(Llama(threads=1, temperature=1.5, seed=seed, max_tokens=12)) as warm:
+        with closing(Llama(threads=1, temperature=1.5, seed=seed, max_tokens=8)) as warm:
             said.append(say(warm, question))
     assert said[0] == said[1] != said[2]
 
@@ -234,7 +234,7 @@ def test_a_worker_that_is_cancelled_goes_on_with_the_next_reply(mind: Llama) -> 
 
 
 def test_a_prefilled_beginning_is_not_read_again(mind: Llama) -> None:
-    system = Message("system", LONG * 8)
+    system = Message("system", LONG * 6)
     mind.prefill([Message("system", "Something else.")])
     cold, warm = Asked(), Asked()
     next(mind.reply(ask("Hello!", system), cold))

@@ -49,8 +49,9 @@ class Llama:
     """A mind on llama.cpp. `model` is a name of the catalogue or the path of a `.gguf` file.
 
     `context_tokens` holds the prompt and the reply. `threads` 0 leaves one core to hearing and speaking, which run at
-    the same time: with as many threads as cores, other work on them made it 2 to 20 times slower (measured). `temperature` 0 is greedy, and
-    with a `seed` above it the same calls in the same order get the same replies. `max_tokens` ends a reply.
+    the same time: with as many threads as cores, other work on them made it 2 to 20 times slower (measured).
+    `temperature` 0 is greedy, and with a `seed` above it the same calls in the same order get the same replies.
+    `max_tokens` ends a reply.
     Raises WeightsError where the model is missing or cannot be read, EngineError where the engine cannot be had.
     """
 
