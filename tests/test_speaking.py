@@ -238,6 +238,17 @@ def test_chinese_is_made_speakable(text: str, said: str):
     assert speakable(text, "zh").text == said
 
 
+@settings(deadline=None)
+@given(st.integers(0, 10**15 - 1) | st.integers(0, 3000))
+def test_english_numbers_are_those_of_a_well_kept_library(number: int):
+    num2words = pytest.importorskip("num2words", reason="comes with coqui-tts").num2words
+    assert speakable(f"{number:,}", "en").text == num2words(number).replace(",", "")
+    assert speakable(f"{number:,}th", "en").text == num2words(number, to="ordinal").replace(",", "")
+    if 1900 <= number <= 2099:
+        assert speakable(str(number), "en").text == num2words(number, to="year").replace("oh-", "oh ")
+
+
+@settings(deadline=None)
 @given(st.integers(0, 10**15 - 1))
 def test_chinese_numbers_can_be_read_back(number: int):
     places = {"十": 10, "百": 100, "千": 1000}

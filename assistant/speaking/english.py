@@ -6,8 +6,7 @@ they stand in a text.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, Final
+from typing import Final
 
 POINT, DOT, AT, SLASH, DASH, UNDERSCORE, PER, NUMBER = (
     "point", "dot", "at", "slash", "dash", "underscore", "per", "number",
@@ -58,16 +57,31 @@ _MONTHS: Final = (
 )  # fmt: skip
 
 
-@cache
-def _speller() -> Any:
-    """num2words' English, found when first used: the package looks at every language it has."""
-    from num2words import num2words  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+_ONES: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS: Final = "  twenty thirty forty fifty sixty seventy eighty ninety".split(" ")
+_THOUSANDS: Final = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"))
+_PLACES: Final = {
+    "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
+    "twelve": "twelfth",
+}  # fmt: skip
 
-    return num2words
 
-
-def _words(number: int, to: str = "cardinal") -> str:
-    return str(_speller()(number, to=to)).replace(",", "")
+def _words(number: int) -> str:
+    """0 and more, as the British say it: one hundred and one."""
+    if number < 20:
+        return _ONES[number]
+    if number < 100:
+        return _TENS[number // 10] + (f"-{_ONES[number % 10]}" if number % 10 else "")
+    if number < 1000:
+        return f"{_ONES[number // 100]} hundred" + (f" and {_words(number % 100)}" if number % 100 else "")
+    for size, name in _THOUSANDS:
+        if number >= size:
+            rest = number % size
+            return f"{_words(number // size)} {name}" + (f" {'and ' * (rest < 100)}{_words(rest)}" if rest else "")
+    raise AssertionError(number)
 
 
 def digits(written: str) -> str:
@@ -93,12 +107,21 @@ def number(written: str) -> str:
 
 def ordinal(written: str) -> str:
     """Its place: first, second."""
-    return _words(int(written), "ordinal") if len(written) <= 15 else digits(written)
+    if len(written) > 15:
+        return digits(written)
+    said = _words(int(written))
+    start = max(said.rfind(" "), said.rfind("-")) + 1
+    last = said[start:]
+    return said[:start] + (_PLACES.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"))
 
 
 def year(written: str) -> str:
-    """A year of four digits."""
-    return _words(int(written), "year")
+    """A year of four digits: nineteen ninety, nineteen oh five, two thousand and five."""
+    number = int(written)
+    century, rest = divmod(number, 100)
+    if century % 10 == 0 and rest < 10:
+        return _words(number)
+    return f"{_words(century)} {_words(rest) if rest > 9 else f'oh {_words(rest)}' if rest else 'hundred'}"
 
 
 def maybe_year(written: str) -> str:
