@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from assistant.backends.quiet import quiet
 from assistant.errors import DeviceError
 from assistant.events import Frame, Image
 from assistant.pacing import Clock
@@ -33,12 +34,13 @@ def capture(source: int | str) -> cv2.VideoCapture:
     """A device by number, a file or an address, opened (or not: ask `isOpened`) without a word on stderr."""
     import cv2
 
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; OpenCV knows no other way
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; heeded if this is FFmpeg's first use
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    if isinstance(source, int):
-        return cv2.VideoCapture(source, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
     waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_S * 1000), cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(LOST_S * 1000)]
-    return cv2.VideoCapture(source, cv2.CAP_FFMPEG, waits)
+    with quiet():
+        if isinstance(source, int):
+            return cv2.VideoCapture(source, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
+        return cv2.VideoCapture(source, cv2.CAP_FFMPEG, waits)
 
 
 class Camera:
