@@ -257,6 +257,7 @@ def look(
     """Answer a question about pictures, or describe them."""
     from assistant import running
 
+    _prepare(config)
     result = running.look(config, images, question, fusion)
     if as_json:
         _print_json(result)
@@ -283,7 +284,7 @@ def devices(config: Config) -> None:
 @config_app.command("show", epilog="Example: assistant config show --set turn.end_s=0.7")
 @configured(*DEVICES, *ENGINES, *GENERAL, "--no-memory")
 def config_show(config: Config) -> None:
-    """Print the configuration that holds, and where each value that is no default comes from."""
+    """Print the configuration that holds, and where values come from."""
     from assistant.config import show, user_file
 
     own = user_file()
@@ -349,10 +350,14 @@ def eval_seeing(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Measure seeing: answers about pictures that are right, wrong and wrongly refused."""
+    """Measure seeing: answers that are right, wrong, wrongly refused.
+
+    The sentences that the evidence allows are judged by themselves; with --mind, what that mind makes of them.
+    """
     from assistant.sessions.seeing import evaluate_seeing
 
-    _print_report(evaluate_seeing(path), as_json)
+    mind = None if config.mind.engine == "auto" else _engine(config, "mind")
+    _print_report(evaluate_seeing(path, _engine(config, "eyes"), mind), as_json)
 
 
 @bench_app.command("turns", epilog="Example: assistant bench turns --json")
@@ -365,10 +370,11 @@ def bench_turns(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how long an answer takes, from the end of the speech to the first sound."""
-    from assistant import running
+    """Measure how long an answer takes: end of speech to first sound."""
+    from assistant.sessions import turns
 
-    _print_report(running.bench_turns(config, corpus), as_json)
+    _prepare(config)
+    _print_report(turns.bench_turns(config, corpus, lambda line: typer.echo(line, err=True)), as_json)
 
 
 # ---------------------------------------------------------------- what commands share
@@ -381,11 +387,22 @@ def _display(plain: bool) -> Display:
     return open_display(sys.stdout, plain=plain)
 
 
+def _prepare(config: Config) -> None:
+    """Get the weights that are not here yet, and show how far that is where it does not stand in the result's way."""
+    from assistant.display import open_display
+    from assistant.running import prepare
+
+    with open_display(sys.stderr) as display:
+        prepare(config, display)
+
+
 def _engine(config: Config, slot: str) -> Any:
     """Load the engine that the configuration leads to; one that lacks the wanted language is an EngineError."""
     from assistant import running
     from assistant.backends import load
 
+    if slot == "mind":
+        _prepare(config)
     name = running.choose(config)[slot].name
     engine = load(slot, name, **running.options(config, slot, name))
     if slot in ("recogniser", "voice"):
