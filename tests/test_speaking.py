@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assistant.backends import Speech
+from assistant.errors import AssistantError
 from assistant.events import Phrase, Played
 from assistant.speaking import Phrases, ReplyText, Span, heard, make_phrase, say, speakable, spoken_only
 
@@ -108,6 +109,7 @@ def test_phrases_tile_the_reply_however_it_is_chopped(text: str, cuts: list[int]
         "Well... maybe not",
         "J. R. R. Tolkien wrote it",
         "At 5 p.m. it closes",
+        "Net wt. 16 oz",
         "From 3 - 5 it is open",
         "The U.S. army is big",
         "1. Apples are red",
@@ -195,6 +197,11 @@ ENGLISH = [
     ("555-123-4567", "five five five, one two three, four five six seven"),
     ("4006381333931", "four zero zero six three eight one three three three nine three one"),
     ("007", "zero zero seven"),
+    ("Call 911 or 112", "Call nine one one or one hundred and twelve"),
+    ("lot L23-0457", "lot L twenty-three zero four five seven"),
+    ("978-3-16-148410-0", "nine seven eight, three, one six, one four eight four one zero, zero"),
+    ("Net wt. 3,5 kg (incl. box)", "Net weight three point five kilograms, including box"),
+    ("2027-05-14T10:30", "May fourteenth, twenty twenty-seven ten thirty"),
     ("3-5 eggs", "three to five eggs"),
     ("1/2, 3/4 and 1 1/2 cups", "one half, three quarters and one and one half cups"),
     ("1990-1995", "nineteen ninety to nineteen ninety-five"),
@@ -439,4 +446,5 @@ def test_say_speaks_phrase_by_phrase():
     pcm, rate_hz = say("So **it** is. It costs $2.\n\n---\n\nBye 😀", "en", voice)
     assert voice.texts == ["So it is.", "It costs two dollars.", "Bye"]
     assert (len(pcm), rate_hz) == (len("".join(voice.texts)), RATE_HZ)
-    assert say("---", "en", voice)[0].size == 0
+    with pytest.raises(AssistantError, match="no word in '---'"):
+        say("---", "en", voice)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assistant.backends import Speech, Voice
+from assistant.errors import AssistantError
 from assistant.events import Mark, Phrase, Played, Samples
 from assistant.speaking.phrases import Phrases
 from assistant.speaking.speakable import Spoken, speakable
@@ -100,14 +101,14 @@ def heard(played: Sequence[Played], generated: str) -> str:
 
 
 def say(text: str, language: str, voice: Voice) -> tuple[Samples, int]:
-    """A text spoken: its sound and the sound's rate in Hz; no samples and the rate 0 where there is nothing to say.
+    """A text spoken: its sound and the sound's rate in Hz.
 
-    Raises what the voice raises.
+    Raises AssistantError where there is no word in it, and what the voice raises.
     """
     phrases = Phrases()
     spans = phrases.feed(text.strip()) + phrases.finish()
     texts = [speakable(phrases.text[span.begin : span.end], language).text for span in spans]
     speeches = [voice.synthesise(spoken, language, lambda: False) for spoken in texts if spoken]
     if not speeches:
-        return np.zeros(0, np.float32), 0
+        raise AssistantError(f"wanted a text to say, got no word in '{text[:40]}'; write some")
     return np.concatenate([speech.pcm for speech in speeches]), speeches[0].rate_hz

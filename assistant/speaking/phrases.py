@@ -30,7 +30,7 @@ _HAN_ENDS = "。！？"
 _HAN_CLAUSES = "，；：、"
 _DASHES = ("-", "–", "—", "--")
 _NEVER_LAST = frozenset(
-    "mr mrs ms dr prof st mt no nos vs e.g i.e fig approx ca cf gen sen rep capt sgt hon rev".split()
+    "mr mrs ms dr prof st mt no nos vs e.g i.e fig approx ca cf incl wt tel gen sen rep capt sgt hon rev".split()
 )
 _SOMETIMES_LAST = frozenset(
     "etc a.m p.m inc ltd co corp jr sr ave blvd min max oz lb lbs ft tsp tbsp dept est exp vol pp p "

@@ -142,7 +142,12 @@ def _stop(match: Match) -> str:
 def _money(match: Match, say: Tongue) -> str:
     currency = _CURRENCIES[match["currency"].strip()]
     minus = say.number("-0").replace(say.cardinal("0"), "") if match["sign"] else ""
-    return minus + say.money(match["amount"].replace(",", ""), currency, match["scale"] or "")
+    return minus + say.money(_pointed(match["amount"]).replace(",", ""), currency, match["scale"] or "")
+
+
+def _pointed(amount: str) -> str:
+    """An amount with a decimal comma (3,5 kg) written with a point."""
+    return amount.replace(",", ".") if re.fullmatch(r"\d+,\d\d?", amount) else amount
 
 
 def _version(match: Match, say: Tongue) -> str:
@@ -157,6 +162,13 @@ def _digits(match: Match, say: Tongue) -> str | None:
         return None
     plus = say.SYMBOLS["+"] + " " if match[0].startswith("+") else ""
     return plus + ", ".join(map(say.digits, groups))
+
+
+def _to(match: Match, say: Tongue) -> str | None:
+    """A dash between two numbers, but not one inside a code (L23-0457, 978-3-16)."""
+    before, after = match.string[: match.start()].rstrip(), match.string[match.end() :]
+    code = re.search(r"[A-Za-z]\d+$|\d-\d+$", before) or re.match(r"0\d+(?!:)|\d+-\d|\d+[A-Z]", after)
+    return None if code else say.span("", "").strip()
 
 
 def _vulgar(match: Match, say: Tongue) -> str:
@@ -193,7 +205,7 @@ _WORD_RULES: tuple[Rule, ...] = (
         _address,
     ),
     _rule(
-        r"(?<![\w.])(?:e\.g\.|i\.e\.|a\.k\.a\.|etc\.|vs\.|mrs?\.|dr\.|prof\.|approx\.|w/o?(?=\s)|exp(?=\W{0,2}\d))",
+        r"(?<![\w.])(?:e\.g\.|i\.e\.|a\.k\.a\.|etc\.|vs\.|mrs?\.|dr\.|prof\.|approx\.|incl\.|wt\.|w/o?(?=\s)|exp(?=\W{0,2}\d))",
         _abbreviation,
         re.IGNORECASE,
     ),
@@ -206,7 +218,7 @@ _WORD_RULES: tuple[Rule, ...] = (
 _NUMBER_RULES: tuple[Rule, ...] = (
     _rule(r"(?<!\w)\.\d+(?!\w)", lambda m, say: say.number("0" + m[0])),
     _rule(r"(?P<n>(?:1[1-9]|20)\d0|(?:(?<=the )|(?<='))[1-9]0)s\b", lambda m, say: say.decade(m["n"])),
-    _rule(r"(?P<year>\d{4})[-/.](?P<month>0?[1-9]|1[0-2])[-/.](?P<day>0?[1-9]|[12]\d|3[01])(?!\d)", _date),
+    _rule(r"(?P<year>\d{4})[-/.](?P<month>0?[1-9]|1[0-2])[-/.](?P<day>0?[1-9]|[12]\d|3[01])(?:T(?=\d)|(?!\d))", _date),
     _rule(
         r"(?P<day>0?[1-9]|[12]\d|3[01])(?P<either>[/.])(?P<month>\d\d?)[/.](?P<year>20\d\d|19\d\d|\d\d)(?![\d.]?\d)",
         _date,
@@ -218,13 +230,14 @@ _NUMBER_RULES: tuple[Rule, ...] = (
     _rule(rf"(?P<hour>0?[1-9]|1[0-2]){_HALF}", _time),
     _rule(rf"(?P<amount>{_SIGN}{_N})(?P<gap>\s?)%", lambda m, say: say.percent(m["amount"])),
     _rule(rf"(?P<low>{_N})\s?{_DASH}\s?(?P<high>{_N})\s?%", lambda m, say: say.percent(m["low"], m["high"])),
-    _rule(rf"(?P<sign>)(?P<amount>{_N}){_SCALE}\s?(?P<currency>{_AFTER})(?![A-Za-z])", _money),
+    _rule(rf"(?P<sign>)(?P<amount>{_N}|\d+,\d\d(?!\d)){_SCALE}\s?(?P<currency>{_AFTER})(?![A-Za-z])", _money),
     _rule(
-        rf"(?P<amount>{_SIGN}{_N})[ \xa0-]?(?P<unit>{_UNIT}){_UNIT_END}",
-        lambda m, say: say.unit(m["amount"], m["unit"]),
+        rf"(?P<amount>{_SIGN}{_N}|\d+,\d\d?)[ \xa0-]?(?P<unit>{_UNIT}){_UNIT_END}",
+        lambda m, say: say.unit(_pointed(m["amount"]), m["unit"]),
     ),
     _rule(r"\+\(?\d{1,4}\)?(?:[ .-]?\(?\d{1,8}\)?){1,6}(?!\w)", _digits),
     _rule(r"\(?\d{2,5}\)?(?:[ .-]\d{2,5}){2,}(?!\w)", _digits),
+    _rule(r"\d{1,7}(?:-\d{1,7}){2,}(?!\w)|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=打))\d{3,6}(?!\w)", _digits),
     _rule(r"\d{3}[.-]\d{4}(?!\w)|\(\d{3}\)\s?\d{3}-\d{4}(?!\w)", _digits),
     _rule(r"(?P<v>)(?P<n>\d+(?:\.\d+){2,})(?!\d)", _version),
     _rule(rf"(?P<whole>\d+)?\s?(?P<part>[{FRACTIONS}])", _vulgar),
@@ -247,7 +260,7 @@ _SIGN_RULES: tuple[Rule, ...] = (
     _rule(rf"(?P<sign>(?<!\w)[-−])?(?P<currency>{_BEFORE})\s?(?P<amount>{_N}){_SCALE}", _money),
     _rule(
         r"(?:(?<=[\d%°])|(?<=[\d%°] )|(?<=\d[ap]m)|(?<=\d [ap]m))[-–—~～−]\s?(?=[\d$€£¥])",
-        lambda m, say: say.span("", "").strip(),
+        _to,
     ),
     _rule(r"[#№]\s?(?=\d)", lambda m, say: say.NUMBER),
     _rule(r"~\s?(?=\d)", lambda m, say: say.ABOUT),

@@ -127,6 +127,8 @@ def _pause(text: str, at: int, say: Tongue) -> str:
         return ","
     if c in "-–/":
         return ""
+    if c in "()（）" and not text[at + 1 :].strip():
+        return ""
     if c == "." and (before == "." or after == "."):
         return ","
     return _PAUSES.get(c, "")
