@@ -1,7 +1,9 @@
 """The command line as a user meets it: help, exit codes, a line for every mistake, Ctrl-C, pipes, a wheel elsewhere."""
 
+import io
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -173,6 +175,10 @@ def test_wrong_usage_is_2(words: list[str], told: str, capsys: pytest.CaptureFix
         (["run", "--pace", "fast", *FAKES], "wanted a sound file as microphone for --pace fast, got a device"),
         (["hear", "missing.wav"], "wanted"),
         (["look", "missing.png"], "wanted"),
+        (["eval", "hearing", "missing"], "wanted"),
+        (["eval", "seeing", "missing"], "wanted"),
+        (["bench", "turns", "--corpus", "missing"], "wanted"),
+        (["run", "--offline", "--set", "models.folder=/nowhere"], "wanted the weights 'smollm2-135m-instruct-q4_1'"),
     ],
 )
 def test_an_error_of_ours_is_1_and_one_line(words: list[str], told: str, capfd: pytest.CaptureFixture[str]):
@@ -276,6 +282,42 @@ def test_a_talk_over_files_in_plain_lines(question: Path, tmp_path: Path, enviro
     assert logged[0] == "ready" and logged[-1] == "done" and "exchange" in logged
 
 
+def test_a_talk_on_a_terminal_is_live(question: Path, environ: dict[str, str]):
+    """The state and the meter are drawn again and again; what was said stays on the screen."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assistant", *over(question, "--pace", "fast")],
+        env={**environ, "TERM": "xterm-256color", "NO_COLOR": "1"},
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    drawn = b""
+    with os.fdopen(master, "rb", buffering=0) as terminal:
+        while chunk := _read(terminal):
+            drawn += chunk
+    assert process.wait(timeout=60) == 0
+    text = drawn.decode()
+    assert "\x1b[?25l" in text and "\x1b[?25h" in text, "the cursor is hidden, and comes back"
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", text)
+    left = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    for wanted in (
+        "you: these words are scripted",
+        "assistant: You said:",
+        "speaking",
+        "listening",
+        "ms to the first sound",
+    ):
+        assert wanted in left
+
+
+def _read(terminal: io.FileIO) -> bytes:
+    try:
+        return terminal.read(65536) or b""
+    except OSError:  # how Linux says that the other end of a terminal is closed
+        return b""
+
+
 def test_the_same_input_makes_the_same_events(question: Path, tmp_path: Path):
     files = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
     for file in files:
@@ -313,6 +355,24 @@ def test_ctrl_c_is_130_and_loses_nothing(moment: str, question: Path, tmp_path: 
     logged = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
     assert logged[0]["type"] == "ready" and logged[-1]["type"] == "done"
     assert soundfile.info(spoken).samplerate > 0
+
+
+def test_ctrl_c_while_engines_are_loaded_is_130(question: Path, tmp_path: Path, environ: dict[str, str]):
+    events = tmp_path / "events.jsonl"
+    os.mkfifo(events)  # opening it waits for the other end, which opens it just before it loads
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assistant", *over(question, "--events", str(events))],
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    with events.open(encoding="utf-8") as log:
+        process.send_signal(signal.SIGINT)
+        logged = [json.loads(line) for line in log]
+    _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (130, "")
+    assert all(event["type"] in ("ready", "done") for event in logged)
 
 
 def test_a_closed_pipe_is_quiet(environ: dict[str, str]):
