@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from assistant.backends import Camera, Eyes, Message, Microphone, Mind, Speaker, Voice, VoiceActivity
+from assistant.backends import Camera, Eyes, Message, Microphone, Mind, Prefills, Speaker, Voice, VoiceActivity
 from assistant.errors import AssistantError, DeviceError, EngineError, OutputError
 from assistant.eventlog import EventLog, HeldLog
 from assistant.events import (
@@ -272,6 +272,7 @@ async def answer(talk: Talk, draft: Draft) -> None:
         await reply(talk, draft)
         if draft.gate.is_set():
             talk.troubles = 0
+            await prefill(talk)
     except (DeviceError, OutputError):
         raise
     except Exception as error:  # whatever an engine raised must cost one turn and not the talk
@@ -304,6 +305,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
             said,
             talk.conversation.exchanges,
             language=words.language,
+            free=talk.models.mind.model.free,
             seen=fusion.context,
             images=fusion.images,
             budget_tokens=talk.rules.budget_tokens,
@@ -422,6 +424,25 @@ def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int,
         talk.conversation.exchanges.append(exchange)
     else:
         talk.sight.forget()
+
+
+async def prefill(talk: Talk) -> None:
+    """While nobody speaks, have the mind read what the next prompt begins with; whoever speaks cancels it."""
+    mind, rules = talk.models.mind, talk.rules
+    if isinstance(mind.model, Prefills):
+        language = "zh" if rules.language == "zh" else "en"
+        *messages, _ = compose(
+            "",
+            talk.conversation.exchanges,
+            language=language,
+            free=mind.model.free,
+            budget_tokens=rules.budget_tokens,
+            count=mind.model.count,
+        )
+        try:
+            await mind.stoppable(mind.model.prefill, messages, cost="prefill")
+        except EngineError as error:  # nothing was lost; if it lasts, the next turn tells
+            talk.log.emit("trouble", where="mind", message=str(error), kept_going=True)
 
 
 async def apologise(talk: Talk) -> None:

@@ -73,5 +73,7 @@ def fuse(
         return Fusion("early", why, (current.id,), (current.image,))
     grounds = ground(question, known, exchanges, now_s, language)
     used = tuple(g.id for g in known if g.findings is not None)
-    context = "" if grounds.kind == "chat" else grounds.context
-    return Fusion("late", f"{why}; {grounds.why}", used if context else (), (), context, None if mind_free else grounds)
+    if grounds.kind == "chat":
+        return Fusion("none", f"{why}; {grounds.why}", grounds=None if mind_free else grounds)
+    context = grounds.context if mind_free else "; ".join(e.text for e in grounds.winners)
+    return Fusion("late", f"{why}; {grounds.why}", used, (), context, None if mind_free else grounds)

@@ -13,6 +13,9 @@ from assistant import packaged
 from assistant.backends import Message
 from assistant.events import Exchange, Image
 
+TEMPLATE_TOKENS = 5
+"""about what a chat template adds to a message"""
+
 
 @cache
 def prompt(name: str, language: str = "en") -> str:
@@ -24,11 +27,22 @@ def prompt(name: str, language: str = "en") -> str:
     raise KeyError(f"no prompt '{name}' in {packaged('prompts')}")
 
 
+def opening(language: str, *, free: bool) -> list[Message]:
+    """How every prompt begins: the system prompt, and for a mind that is not `free` a few examples of good answers."""
+    messages = [Message("system", prompt("system", language))]
+    if not free:
+        for line in prompt("examples", language).splitlines():
+            role, _, text = line.partition(": ")
+            messages.append(Message(role, text))
+    return messages
+
+
 def compose(
     said: str,
     exchanges: Sequence[Exchange],
     *,
     language: str,
+    free: bool = True,
     seen: str = "",
     images: Sequence[Image] = (),
     budget_tokens: int,
@@ -36,17 +50,28 @@ def compose(
 ) -> list[Message]:
     """The messages for a turn, at most about `budget_tokens` long (images not counted).
 
-    The system prompt and the words just said always stay; of the history the newest exchanges that fit, as heard and
-    not as generated. `seen` is what the senses found, as text; it stands in the last message, quoted as data.
+    The opening and the words just said always stay; of the history what `recent` leaves, as heard and not as generated.
+    `seen` is what the senses found, as text; it stands in the last message, marked as data.
     """
-    system = prompt("system", language)
     now = prompt("seen", language).replace("{seen}", seen).replace("{said}", said) if seen else said
-    left = budget_tokens - count(system) - count(now)
+    begin = opening(language, free=free)
+    left = budget_tokens - sum(count(m.text) + TEMPLATE_TOKENS for m in begin) - count(now)
     history: list[Message] = []
-    for exchange in reversed(exchanges):
-        left -= count(exchange.said) + count(exchange.heard) + 8  # 8: about what a chat template adds to two messages
-        if left < 0:
-            break
+    for exchange in recent(exchanges, left, count):
         heard = exchange.heard + (" " + prompt("cut", language) if exchange.cut else "")
-        history[:0] = [Message("user", exchange.said), Message("assistant", heard.strip())]
-    return [Message("system", system), *history, Message("user", now, tuple(images))]
+        history += [Message("user", exchange.said), Message("assistant", heard.strip())]
+    return [*begin, *history, Message("user", now, tuple(images))]
+
+
+def recent(exchanges: Sequence[Exchange], budget_tokens: int, count: Callable[[str], int]) -> Sequence[Exchange]:
+    """The newest exchanges that fit. What no longer fits goes in one step down to half of the budget, so that the
+    prompt keeps its beginning, and a mind what it computed for it, for many turns.
+    """
+    begin, total, costs = 0, 0, [count(e.said) + count(e.heard) + 2 * TEMPLATE_TOKENS for e in exchanges]
+    for i, cost in enumerate(costs):
+        total += cost
+        if total > budget_tokens:
+            while begin <= i and total > budget_tokens // 2:
+                total -= costs[begin]
+                begin += 1
+    return exchanges[begin:]

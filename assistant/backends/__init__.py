@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from assistant.errors import ConfigError
 from assistant.events import Block, Finding, Frame, Image, Phrase, Played, Samples, Words
@@ -77,6 +77,13 @@ class Mind(Protocol):
     def reply(self, messages: Sequence[Message], stop: Stop, grammar: str | None = None) -> Iterator[str]:
         """The reply, piece by piece. `grammar` is GBNF; only minds with `free = False` are given one."""
         ...
+
+
+@runtime_checkable
+class Prefills(Protocol):
+    """A mind that can read the beginning of a prompt ahead of time."""
+
+    def prefill(self, messages: Sequence[Message], stop: Stop) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
