@@ -67,6 +67,9 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 class Espeak:
     """Speaks English and Chinese. Any number of these work side by side, one call at a time.
 
+    The library's state goes on from call to call: the n-th text of a process sounds the same in every run, but the same
+    text said again differs by a few samples.
+
     `english` and `chinese` are names of espeak-ng voices (`en-us`, `en-gb`, `en-us+f3`, `cmn`, `yue`); `speed` is in
     words a minute (80 to 450), `pitch` 0 to 99, `volume` 0 to 100 (above 75 some
     Chinese syllables are clipped). Raises EngineError where the library cannot be

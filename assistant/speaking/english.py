@@ -49,9 +49,8 @@ _SAME: Final = ("hertz", "kilohertz", "megahertz", "gigahertz", "P S I")
 _PARTS: Final = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 ABBREVIATIONS: Final = {
     "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "mr.": "mister",
-    "mrs.": "missus", "dr.": "doctor", "prof.": "professor", "approx.": "approximately", "incl.": "including", "wt.": "weight",
-    "w/o": "without",
-    "w/": "with", "exp": "expires", "a.k.a.": "also known as",
+    "mrs.": "missus", "dr.": "doctor", "prof.": "professor", "approx.": "approximately", "incl.": "including",
+    "wt.": "weight", "w/o": "without", "w/": "with", "exp": "expires", "a.k.a.": "also known as",
 }  # fmt: skip
 _MONTHS: Final = (
     "January February March April May June July August September October November December".split()
