@@ -1,29 +1,26 @@
 """The commands and their options; what they do is done elsewhere and imported when it is asked for.
 
-Options that change the configuration are a table, `SETTINGS`: `configured` gives a command those it names, and hands it
-the configuration they lead to. So `--mind`, `--set` and `--config` mean the same everywhere. Knows no engine.
+Each command gets the configuration that its options lead to (`options`), and turns a result into text. Knows no engine.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from assistant import __version__
 from assistant.errors import AssistantError, OutputError
+from assistant.options import DEVICES, ENGINES, GENERAL, AsJson, Fusion, IsPlain, configured
 
 if TYPE_CHECKING:
     from assistant.config import Config
     from assistant.display import Display
-
-Command = Callable[..., None]
 
 app = typer.Typer(
     help="Talk with your own computer: it hears, sees and answers aloud, and nothing leaves the machine.",
@@ -43,105 +40,6 @@ app.add_typer(config_app, name="config")
 app.add_typer(eval_app, name="eval")
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
-
-
-# ---------------------------------------------------------------- options that change the configuration
-
-Language = Literal["auto", "en", "zh"]
-Tier = Literal["auto", "builtin", "cpu", "8gb", "24gb", "apple"]
-Fusion = Literal["auto", "early", "late"]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """An option that stands for a key. `value`: what the key becomes when the option is a flag."""
-
-    key: str
-    kind: Any
-    help: str
-    metavar: str | None = None
-    value: Any = None
-
-
-SETTINGS = {
-    "--microphone": Setting("microphone.source", str, "device number or name, sound file, or none", "SRC"),
-    "--camera": Setting("camera.source", str, "device number, picture, video, folder of pictures, or none", "SRC"),
-    "--speaker": Setting("speaker.sink", str, "device number or name, FILE.wav, or none", "SINK"),
-    "--recogniser": Setting("recogniser.engine", str, "who hears, instead of the tier's", "NAME"),
-    "--mind": Setting("mind.engine", str, "who answers, instead of the tier's", "NAME"),
-    "--eyes": Setting("eyes.engine", str, "who reads pictures, instead of the tier's", "NAME"),
-    "--voice": Setting("voice.engine", str, "who speaks, instead of the tier's", "NAME"),
-    "--language": Setting("assistant.language", Language, "what is spoken"),
-    "--tier": Setting("assistant.tier", Tier, "how good the engines are to be"),
-    "--seed": Setting("assistant.seed", int, "the same seed and input make the same talk", "N"),
-    "--offline": Setting("assistant.offline", bool, "fetch nothing, not even weights that packages carry", value=True),
-    "--no-memory": Setting("assistant.memory", bool, "no glimpse or exchange outlives its turn", value=False),
-}
-DEVICES = ("--microphone", "--camera", "--speaker")
-ENGINES = ("--recogniser", "--mind", "--eyes", "--voice")
-GENERAL = ("--language", "--tier", "--seed", "--offline")
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="a configuration over the user's own", show_default=False),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="change one key; may be repeated", show_default=False),
-]
-Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON, with all details")]
-IsPlain = Annotated[bool, typer.Option("--plain", help="plain lines, also on a terminal")]
-
-
-def configured(*flags: str) -> Callable[[Command], Command]:
-    """Give a command the named options (and `--config`, `--set`, `--debug`); it gets the configuration they lead to."""
-
-    def decorate(command: Command) -> Command:
-        hints = get_type_hints(command, localns={"Config": Any}, include_extras=True)
-        _, *own = inspect.signature(command).parameters.values()
-        parameters = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
-        parameters += [_parameter(flag, SETTINGS[flag]) for flag in flags]
-        parameters += [_keyword("config_file", ConfigFile), _keyword("sets", Sets), _keyword("debug", Debug, False)]
-
-        def configure(**given: Any) -> None:
-            del given["debug"]  # `cli` has seen it
-            chosen = {flag: given.pop(_name(flag)) for flag in flags}
-            command(_configuration(given.pop("config_file"), given.pop("sets") or (), chosen), **given)
-
-        configure.__name__, configure.__doc__ = command.__name__, command.__doc__
-        configure.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
-        configure.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return configure
-
-    return decorate
-
-
-def _configuration(file: Path | None, sets: Sequence[str], chosen: dict[str, Any]) -> Config:
-    from assistant.config import Layer, load_config
-
-    layers: list[Layer] = []
-    for flag, value in chosen.items():
-        if value is not None and value is not False:
-            setting = SETTINGS[flag]
-            section, key = setting.key.split(".")
-            layers.append(Layer(flag, {section: {key: value if setting.value is None else setting.value}}))
-    return load_config(file, sets, options=layers)
-
-
-def _parameter(flag: str, setting: Setting) -> inspect.Parameter:
-    option = typer.Option(flag, metavar=setting.metavar, help=setting.help, show_default=False)
-    if setting.value is not None:
-        return _keyword(_name(flag), Annotated[bool, option], False)
-    return _keyword(_name(flag), Annotated[setting.kind | None, option])
-
-
-def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _name(flag: str) -> str:
-    return flag.removeprefix("--").replace("-", "_")
 
 
 # ---------------------------------------------------------------- talking
@@ -189,6 +87,8 @@ def demo(
 
     with _display(plain) as display:
         running.demo(config, out, display)
+        for line in _median_turn(out / "events.jsonl"):
+            display.note(line)
         for name in ("conversation.wav", "reply.wav", "events.jsonl"):
             display.note(f"wrote {out / name}")
 
@@ -385,6 +285,18 @@ def _display(plain: bool) -> Display:
 
     assert sys.stdout is not None
     return open_display(sys.stdout, plain=plain)
+
+
+def _median_turn(events: Path) -> list[str]:
+    """Where the time went in the turn of median latency, as a waterfall; nothing where no turn was answered."""
+    from assistant.display import waterfall
+
+    logged = (json.loads(line) for line in events.read_text(encoding="utf-8").splitlines())
+    turns = sorted((event for event in logged if event["type"] == "turn"), key=lambda t: t["voice_to_voice_ms"])
+    if not turns:
+        return []
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    return ["the median turn:", *waterfall(turns[len(turns) // 2], ascii_only=ascii_only).splitlines()]
 
 
 def _prepare(config: Config) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant import commands, config, packaged
+from assistant import config, options, packaged
 from assistant.backends import ENGINES, find
 from assistant.config import Config, EngineSection, Layer, Section, leaves, load_config, show, toml, user_file
 from assistant.errors import ConfigError
@@ -107,10 +107,10 @@ def test_documented_options_are_the_engines_own_with_its_defaults(slot: str, eng
 
 
 def test_the_command_line_offers_the_choices_of_the_configuration():
-    for key, offered in (("tier", commands.Tier), ("language", commands.Language)):
+    for key, offered in (("tier", options.Tier), ("language", options.Language)):
         assert get_args(config.Assistant.model_fields[key].annotation) == get_args(offered)
-    assert get_args(config.Fusion.model_fields["mode"].annotation) == get_args(commands.Fusion)
-    for setting in commands.SETTINGS.values():
+    assert get_args(config.Fusion.model_fields["mode"].annotation) == get_args(options.Fusion)
+    for setting in options.SETTINGS.values():
         assert setting.key in DEFAULTS
 
 
