@@ -1,0 +1,130 @@
+"""What the tests of `test_sounddevice` run in a process of its own: `pulse_programs.py WHAT OUT [SOUND]`.
+
+Each leaves what it saw in OUT (.npz, or .json for what was said), and prints a line when it is ready for what comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from assistant.backends.devices import open_microphone, open_speaker, without_echo
+from assistant.backends.files import read_sound
+from assistant.backends.sounddevice import STARTING_S, Microphone, Speaker, list_devices
+from assistant.errors import AssistantError
+from assistant.events import Phrase
+from assistant.pacing import Clock
+
+PATIENCE_S = 10.0
+"""a busy machine that runs tests is no lost device"""
+
+
+def tone(seconds: float, rate_hz: int) -> Phrase:
+    pcm = 0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate_hz)) / rate_hz)
+    return Phrase("a tone", pcm.astype(np.float32), rate_hz, ())
+
+
+def leave(out: Path, what: object) -> None:
+    out.write_text(json.dumps(what))
+
+
+async def hear(out: Path) -> None:
+    """Listen for 6.5 s, and be ready after half a second."""
+    clock = Clock()
+    microphone = Microphone(None, clock, PATIENCE_S)
+    blocks, came = [], []
+    async for block in microphone.blocks():
+        blocks.append(block)
+        came.append(clock.now_s())
+        if len(blocks) == 50:
+            print("ready", flush=True)
+        if len(blocks) == 650:
+            microphone.close()
+    np.savez(out, pcm=np.concatenate([b.pcm for b in blocks]), at_s=[b.at_s for b in blocks], came=came)
+
+
+async def speak(out: Path, sound: Path) -> None:
+    """Say a recording, then a tone that is ducked, restored and stopped."""
+    clock = Clock()
+    clock.start()
+    speaker = Speaker(None, clock, PATIENCE_S)
+    await clock.until(0.5)
+    began = [await speaker.play(Phrase("speech", read_sound(sound), 16_000, ()))]
+    await speaker.drain()
+    drained_s = clock.now_s()
+    first = speaker.stop()
+    await asyncio.sleep(1.0)
+    began.append(await speaker.play(tone(4.0, 22_050)))
+    await speaker.play(tone(4.0, 22_050))
+    began_at = began[1]
+    changes = []
+    for seconds, change in ((1.0, speaker.duck), (2.0, speaker.restore)):
+        await clock.until(began_at + seconds)
+        changes.append(clock.now_s())
+        change()
+    await clock.until(began_at + 3.0)
+    changes.append(clock.now_s())
+    second = speaker.stop()
+    sounding = speaker.sounding
+    await asyncio.sleep(1.0)
+    given = speaker.given()
+    latency_s = speaker._stream.latency
+    speaker.close()
+    np.savez(
+        out,
+        began=began,
+        drained_s=drained_s,
+        played=[p.samples for p in (*first, *second)],
+        changes=changes,
+        sounding=sounding,
+        latency_s=latency_s,
+        given=given,
+        rate_hz=speaker.rate_hz,
+    )
+
+
+async def devices(out: Path) -> None:
+    """Everything there is, by number, by name and by default."""
+    found = list_devices()
+    said = []
+    for name in ("pulse", str(next(d.number for d in found if d.name == "pulse")), "default", None):
+        microphone, speaker = open_microphone(name, Clock()), open_speaker(name, Clock())
+        said.append(type(without_echo(microphone, speaker)).__name__)
+        microphone.close()
+        speaker.close()
+    for opening in (open_microphone, open_speaker):
+        for name in ("no such card", "999"):
+            try:
+                opening(name, Clock())
+            except AssistantError as error:
+                said.append(str(error))
+    leave(out, [[d.name for d in found], [list(d.default) for d in found], said])
+
+
+async def lose(out: Path) -> None:
+    """Listen and speak until the sound server is gone."""
+    clock = Clock()
+    microphone, speaker = Microphone(None, clock), Speaker(None, clock)
+    said = []
+    try:
+        async for block in microphone.blocks():
+            if block.at_s == STARTING_S + 0.5:
+                print("ready", flush=True)
+    except AssistantError as error:
+        said.append(str(error))
+    try:
+        await speaker.play(tone(2.0, 16_000))
+        await speaker.drain()
+    except AssistantError as error:
+        said.append(str(error))
+    leave(out, said)
+
+
+PROGRAMS = {"hear": hear, "speak": speak, "devices": devices, "lose": lose}
+
+if __name__ == "__main__":
+    asyncio.run(PROGRAMS[sys.argv[1]](*map(Path, sys.argv[2:])))

@@ -1,0 +1,240 @@
+"""The sound card: real PortAudio against a PulseAudio of our own, so that what is played and heard can be measured.
+
+Without PulseAudio and PortAudio these tests skip, and say what is missing. What a machine without them is told is
+tested everywhere.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from ctypes.util import find_library
+from pathlib import Path
+
+import numpy as np
+import pulse
+import pytest
+import soundfile
+
+from assistant.backends.files import resampled
+from assistant.backends.timeline import DUCKED
+from assistant.events import Samples
+
+PROGRAMS = Path(__file__).with_name("pulse_programs.py")
+RATE_HZ = 16_000
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pulse.PulseAudio]:
+    with pulse.pulse_audio(tmp_path_factory.mktemp("pulse")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds with the rhythm of speech: nothing in it repeats, so that it can be found again."""
+    rng = np.random.default_rng(2)
+    noise = np.convolve(rng.standard_normal(3 * RATE_HZ), 0.7 ** np.arange(30), "same")
+    pcm = noise * np.repeat(rng.uniform(0.05, 1, 30), RATE_HZ // 10)
+    path = tmp_path_factory.mktemp("sound") / "speech.wav"
+    soundfile.write(path, 0.5 * pcm / np.abs(pcm).max(), RATE_HZ)
+    return path
+
+
+def loudness(pcm: Samples) -> float:
+    return float(np.sqrt(np.mean(np.square(pcm))))
+
+
+def found(part: Samples, whole: Samples) -> tuple[int, float]:
+    """Where a sound is in another, and how alike the two are there (correlation)."""
+    size = 1 << (len(part) + len(whole)).bit_length()
+    both = np.fft.irfft(np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size)), size)
+    begin = int(np.argmax(both[: len(whole)]))
+    there = whole[begin : begin + len(part)]
+    return begin, float(np.corrcoef(there, part[: len(there)])[0, 1])
+
+
+def read(path: Path) -> Samples:
+    return np.asarray(soundfile.read(path)[0], dtype=np.float32)
+
+
+def start(card: pulse.PulseAudio, *args: str | Path) -> "subprocess.Popen[str]":
+    """Start a program and wait until it is ready."""
+    command = [sys.executable, "-W", "error", str(PROGRAMS), *map(str, args)]
+    program = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    assert program.stdout.readline() == "ready\n", program.communicate()[1]
+    return program
+
+
+# ---------------------------------------------------------------- with a sound card
+
+
+def test_a_recording_played_into_the_microphone_is_heard(card: pulse.PulseAudio, speech: Path, tmp_path: Path) -> None:
+    out = tmp_path / "heard.npz"
+    with start(card, "hear", out) as program:
+        card.play(speech).wait(30)
+        assert program.communicate(timeout=60)[1] == ""
+    heard = np.load(out)
+    assert np.allclose(heard["at_s"], np.arange(650) / 100)
+    late = heard["came"] - heard["at_s"] - 0.01
+    assert np.median(late) < 0.2
+    assert min(late) > -0.05  # no block comes before it was heard
+    played = read(speech)
+    begin, alike = found(played, heard["pcm"])
+    assert alike > 0.9
+    there = heard["pcm"][begin : begin + len(played)]
+    assert loudness(there) == pytest.approx(loudness(played), rel=0.1)
+
+
+def test_what_is_spoken_sounds_ducks_and_stops(card: pulse.PulseAudio, speech: Path, tmp_path: Path) -> None:
+    out, wav = tmp_path / "spoken.npz", tmp_path / "monitor.wav"
+    with card.recording(wav):
+        done = card.run(PROGRAMS, "speak", out, speech)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    told = np.load(out)
+    sounded, played = read(wav), read(speech)
+
+    at48 = resampled(played, RATE_HZ, 48_000)
+    begin, alike = found(at48, sounded)
+    assert alike > 0.9
+    assert loudness(sounded[begin : begin + len(at48)]) == pytest.approx(loudness(at48), rel=0.1)
+    assert told["drained_s"] - told["began"][0] == pytest.approx(3.0, abs=0.2)
+    assert told["played"][0] == len(played)
+
+    # the tone: times of the file count from where the speech begins in it
+    def at(seconds: float) -> int:
+        return begin + round((seconds - told["began"][0]) * 48_000)
+
+    duck_s, restore_s, stop_s = told["changes"]
+    latency_s = float(told["latency_s"])
+    slack_s = 0.1 + latency_s
+    full = loudness(sounded[at(told["began"][1] + 0.3) : at(duck_s - 0.05)])
+    low = loudness(sounded[at(duck_s + slack_s) : at(restore_s - 0.05)])
+    again = loudness(sounded[at(restore_s + slack_s) : at(stop_s - 0.05)])
+    assert full == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+    assert 20 * np.log10(low / full) == pytest.approx(20 * np.log10(DUCKED), abs=1)
+    assert again == pytest.approx(full, rel=0.05)
+    assert np.abs(sounded[at(stop_s + slack_s) :]).max() < 0.001
+    assert not told["sounding"]
+    assert told["played"][1] / 22_050 == pytest.approx(stop_s - told["began"][1], abs=0.1)
+    assert told["played"][2] == 0
+
+    # what was given to the card is kept for the echo canceller, silence included
+    given = told["given"]
+    assert told["rate_hz"] == 48_000
+    assert len(given) == pytest.approx(2 * 48_000, rel=0.1)
+    assert np.abs(given[: 48_000 // 2]).max() > 0.4
+    assert not given[-24_000:].any()
+
+
+def test_devices_are_found_by_number_by_name_and_by_default(card: pulse.PulseAudio, tmp_path: Path) -> None:
+    done = card.run(PROGRAMS, "devices", tmp_path / "said.json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    names, defaults, said = json.loads((tmp_path / "said.json").read_text())
+    assert {"pulse", "default"} <= set(names)
+    assert sorted(what for default in defaults for what in default) == ["loudspeaker", "microphone"]
+    assert said[:4] == ["EchoFreeMicrophone"] * 4
+    assert len(said) == 8
+    for line, what in zip(said[4:], ["microphone", "microphone", "loudspeaker", "loudspeaker"], strict=True):
+        assert line.startswith(f"wanted the {what} '")
+        assert line.endswith("there is none; choose one that `assistant devices` lists")
+
+
+def test_a_sound_card_that_goes_away_is_told(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    with pulse.pulse_audio(tmp_path / "server") as card:
+        out = tmp_path / "said.json"
+        with start(card, "lose", out) as program:
+            card.server.kill()
+            program.communicate(timeout=30)
+    heard, spoke = json.loads(out.read_text())
+    assert "microphone" in heard
+    assert "loudspeaker" in spoke
+    for line in (heard, spoke):
+        assert "it has been gone for" in line
+        assert line.endswith("plug it in and start again")
+
+
+# ---------------------------------------------------------------- without one
+
+ASK = """
+import asyncio, sys
+from assistant.backends.devices import {opening}
+from assistant.errors import DeviceError
+from assistant.pacing import Clock
+try:
+    {opening}("default", Clock())
+except DeviceError as error:
+    print(error)
+"""
+
+
+def told(program: str, tmp_path: Path, before: str = "") -> str:
+    """What a program says where no sound server runs and no sound card is."""
+    nowhere = {"PULSE_SERVER": f"unix:{tmp_path / 'none'}", "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", before + program]
+    done = subprocess.run(command, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.skipif(find_library("portaudio") is None, reason="needs PortAudio: apt install libportaudio2")
+@pytest.mark.skipif(any(Path("/proc/asound").glob("card*")), reason="this machine has a sound card")
+@pytest.mark.parametrize(
+    ("opening", "line"),
+    [
+        (
+            "open_microphone",
+            "wanted a microphone, this machine has none; "
+            "plug one in, or speak from a recording: --microphone FILE.wav\n",
+        ),
+        (
+            "open_speaker",
+            "wanted a loudspeaker, this machine has none; "
+            "plug one in, or let it speak into a file: --speaker FILE.wav, or --speaker none\n",
+        ),
+    ],
+)
+def test_a_machine_without_sound_is_told_what_to_do_instead(tmp_path: Path, opening: str, line: str) -> None:
+    assert told(ASK.format(opening=opening), tmp_path) == line
+
+
+@pytest.mark.parametrize("opening", ["open_microphone", "open_speaker"])
+def test_a_missing_portaudio_is_told_with_the_command_that_helps(tmp_path: Path, opening: str) -> None:
+    hidden = "import ctypes.util\nctypes.util.find_library = lambda name: None\n"
+    line = told(ASK.format(opening=opening), tmp_path, hidden)
+    assert line.startswith(
+        "wanted the PortAudio library, got 'PortAudio library not found'; apt install libportaudio2,"
+    )
+    assert "\n" not in line.strip()
+
+
+def test_without_portaudio_everything_over_files_works(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(8000, 0.1), RATE_HZ)
+    program = f"""
+import sys
+sys.modules["sounddevice"] = None
+from assistant.backends.devices import open_camera, open_microphone, open_speaker, without_echo
+from assistant.events import Phrase
+from assistant.pacing import Clock, run
+import numpy as np
+
+async def main():
+    clock = Clock()
+    speaker = open_speaker({str(tmp_path / "b.wav")!r}, clock)
+    microphone = without_echo(open_microphone({str(tmp_path / "a.wav")!r}, clock), speaker)
+    open_camera("none", clock).close()
+    async for block in microphone.blocks():
+        if microphone.over:
+            break
+    await speaker.play(Phrase("", np.full(1600, 0.5, np.float32), 16000, ()))
+    await speaker.drain()
+    speaker.close()
+    print(round(clock.now_s(), 2))
+
+run(main(), fast=True)
+"""
+    assert told(program, tmp_path) == "0.61\n"
+    assert soundfile.info(tmp_path / "b.wav").duration == pytest.approx(0.61, abs=0.01)
