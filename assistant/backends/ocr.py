@@ -28,12 +28,13 @@ class Ocr:
     """Eyes that read. One instance belongs to one thread.
 
     threads: of onnxruntime, None for all cores. detail: the shorter side is brought to this many pixels before text is
-    looked for (larger reads smaller print, cost grows with its square). longest: larger pictures are shrunk to it.
+    looked for (larger reads smaller print, cost grows with its square). longest: larger pictures are shrunk to it; 1280
+    found as much print in a picture of 1920 as its full size did, in half the time.
     least_score: 0 to 1, lines below it are dropped. Raises EngineError where the libraries are missing or broken.
     """
 
     def __init__(
-        self, *, threads: int | None = None, detail: int = 736, longest: int = 1920, least_score: float = 0.5
+        self, *, threads: int | None = None, detail: int = 736, longest: int = 1280, least_score: float = 0.5
     ) -> None:
         try:
             import cv2

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assistant.grounding import lexicon
 from assistant.grounding.evidence import Evidence
 from assistant.grounding.questions import LABELS, SUMS, Question
 from assistant.grounding.words import best_likeness, concept, plain, tokens
@@ -20,6 +21,8 @@ NEUTRAL = 0.25
 SECOND_LABEL = 0.6
 SAME_PICTURE = {True: 0.75, False: 0.4}
 """What a word is worth that stands elsewhere in the picture: of what belongs to the whole thing (its price), or not."""
+LABELLED_OTHERWISE = 0.4
+"""How much less such a word is worth for a value that has a label of its own."""
 OF_THE_WHOLE = frozenset(
     """price weight date time percent lines colour title phone email web code company order word role name
     describe""".split()
@@ -127,6 +130,8 @@ def coverage(question: Question, evidence: Evidence, words: frozenset[str]) -> f
     if evidence.kind in _TEXTS:
         near.insert(0, own)
     wide = SAME_PICTURE[question.wording in OF_THE_WHOLE]
+    if near and _of_another_name(question, near[0]):
+        wide *= LABELLED_OTHERWISE
     got = wanted = NEUTRAL
     for asked in question.asked:
         first = best_likeness(asked.word, near[0]) if near else 0.0
@@ -140,6 +145,13 @@ def coverage(question: Question, evidence: Evidence, words: frozenset[str]) -> f
         got += asked.weight * best
         wanted += asked.weight
     return got / wanted * _told_apart(question, near[:1])
+
+
+def _of_another_name(question: Question, label: frozenset[str]) -> bool:
+    """Whether a label names something that was not asked for, and not just the kind of value."""
+    asked = {concept(a.word) for a in question.asked}
+    named = {c for c in map(concept, label) if c}
+    return bool(named - lexicon.words("generic")) and not named & asked
 
 
 _TEXTS = frozenset("line title name role place company order block sentence word".split())

@@ -57,7 +57,7 @@ class Answered:
 
 
 def contains(text: str, answers: Sequence[str]) -> bool:
-    """Whether one of the accepted answers occurs in a text; case and white space do not count, and '5' is not in 0.52."""
+    """Whether one of the accepted answers occurs in a text; case and white space do not count; '5' is not in 0.52."""
     text = plain(text)
     for answer in map(plain, answers):
         pattern = rf"(?<![\d.,]){re.escape(answer)}(?!\d|[.,]\d)" if answer.isdigit() else re.escape(answer)
@@ -70,8 +70,8 @@ def evaluate_seeing(folder: Path, eyes: Eyes | None = None, mind: Mind | None = 
     """Answer every question of `folder` and the `read` ones of pictures that cannot answer them.
 
     Without a `mind` the best of the sentences that grounding admits is the answer; with one, it words the answer. Keys
-    of the result: `modes` -> `late` -> {`accuracy` (of all kinds), `context_recall` (an accepted answer occurs in what the
-    mind is given), `by_kind` -> {`accuracy`, `context_recall`, `n`}, `n`, `ms` (median a picture and question)},
+    of the result: `modes` -> `late` -> {`accuracy` (of all kinds), `context_recall` (an accepted answer occurs in what
+    the mind is given), `by_kind` -> {`accuracy`, `context_recall`, `n`}, `n`, `ms` (median a picture and question)},
     `ocr_recall` (of the `read` questions), `false_refusals` and `refused_unanswerable` (rates, of the `read`
     questions), `unanswerable` (how many were asked), `failures` (the `read` questions answered wrongly). Raises
     SourceError where the folder has no readable `qa.jsonl` or a picture cannot be read.
