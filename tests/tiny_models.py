@@ -122,3 +122,46 @@ def _family(family: str, tokenizer: Any) -> tuple[Any, Any, dict[str, Any]]:
     processor = getattr(transformers, f"{name}ImageProcessorPil")
     images = processor(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
     return config, images, {"processor_class": f"{name}Processor", "image_seq_len": 4}
+
+
+def random_voice(folder: Path, *, phonemes: bool = False, speakers: int = 0) -> Path:
+    """A VITS voice (`config.json`, `model.pth`): a murmur whose length follows the text's."""
+    import torch
+
+    from assistant.backends.no_torchaudio import stand_in
+
+    with stand_in():
+        from TTS.tts.configs.shared_configs import BaseAudioConfig
+        from TTS.tts.configs.vits_config import VitsArgs, VitsConfig
+        from TTS.tts.models.vits import Vits
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    named = folder / "speakers.pth"
+    if speakers:
+        torch.save({f"speaker {i}": i for i in range(speakers)}, named)
+    args = VitsArgs(
+        hidden_channels=16,
+        hidden_channels_ffn_text_encoder=16,
+        num_layers_text_encoder=1,
+        num_layers_posterior_encoder=1,
+        num_layers_flow=1,
+        upsample_initial_channel_decoder=32,
+        init_discriminator=False,
+        use_sdp=False,  # untrained, the stochastic predictor draws durations without bounds
+        use_speaker_embedding=speakers > 0,
+        speakers_file=str(named) if speakers else None,
+        speaker_embedding_channels=8 if speakers else 0,
+    )
+    config = VitsConfig(
+        model_args=args,
+        audio=BaseAudioConfig(sample_rate=22_050, hop_length=256, win_length=1024, do_trim_silence=False),
+        text_cleaner="english_cleaners",
+        use_phonemes=phonemes,
+        phonemizer="espeak" if phonemes else None,
+        phoneme_language="en-us",
+    )
+    model = Vits(config)
+    torch.save({"model": model.state_dict()}, folder / "model.pth")
+    model.config.save_json(str(folder / "config.json"))
+    return folder
