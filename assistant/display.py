@@ -103,7 +103,7 @@ def waterfall(turn: Event, width: int = 40, *, ascii_only: bool = False) -> str:
     begun_ms = 0.0
     for stage, ms in stages(turn):
         left, right = (round(width * t / max(total_ms, 1.0)) for t in (begun_ms, begun_ms + ms))
-        bar = block * max(right - left, 1 if ms >= 0.5 else 0)
+        bar = block * (max(right - left, 1) if round(ms) else 0)
         rows.append(f"{round(ms):>5} ms  {stage:<9}  {' ' * min(left, width - len(bar))}{bar}".rstrip())
         begun_ms += ms
     return "\n".join(rows)
