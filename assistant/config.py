@@ -78,8 +78,6 @@ class Speaker(Section):
     """[speaker]: what it speaks through."""
 
     sink: DeviceName
-    duck_db: Annotated[float, Ge(-60), Le(0)]
-    backlog_s: Annotated[float, Ge(0.5), Le(60)]
 
 
 class Turn(Section):
