@@ -63,6 +63,9 @@ def missing() -> str:
     tools = [tool for tool in ("pulseaudio", "pactl", "paplay", "parecord") if not shutil.which(tool)]
     if tools:
         return f"needs {', '.join(tools)}: apt install pulseaudio pulseaudio-utils libasound2-plugins"
+    plugin = "alsa-lib/libasound_module_pcm_pulse.so"
+    if not [*Path("/usr").glob(f"lib*/{plugin}"), *Path("/usr").glob(f"lib*/*/{plugin}")]:
+        return "needs ALSA's way to PulseAudio: apt install libasound2-plugins"
     return "" if find_library("portaudio") else "needs PortAudio: apt install libportaudio2"
 
 

@@ -22,9 +22,10 @@ from assistant.errors import DeviceError
 from assistant.events import HEARING_RATE_HZ, Block, Samples
 from assistant.pacing import Clock
 
-BLOCKS_HZ = 100
-"""blocks a second, both ways"""
-BLOCK = HEARING_RATE_HZ // BLOCKS_HZ
+BLOCK = HEARING_RATE_HZ // 100
+"""samples of a microphone block: 10 ms"""
+BLOCKS_HZ = {"input": 50, "output": 100}
+"""callbacks a second: hearing every 10 ms would cost half as much processor again, stopping every 20 ms be later"""
 PLAYING_RATE_HZ = 48_000
 """what sound cards do by themselves"""
 LOST_S = 1.0
@@ -33,7 +34,7 @@ STARTING_S = 5.0
 """in the beginning it may take longer: a software sound card was seen to pause for 1.9 s after its first callback"""
 LATENCY_S = {"input": "low", "output": 0.05}
 """what is wanted of the card: hear at once; speak with so much in hand that a busy interpreter makes no gaps"""
-GIVEN_BLOCKS = 2 * BLOCKS_HZ
+GIVEN_BLOCKS = 2 * BLOCKS_HZ["output"]
 """how much of what was played is kept for an echo canceller that does not come"""
 INSTEAD = {
     "input": "plug one in, or speak from a recording: --microphone FILE.wav",
@@ -114,7 +115,9 @@ def _open(kind: str, device: int | str | None, wanted_hz: int, callback: Any) ->
         try:
             with quiet():
                 check(**options)
-                stream = make(**options, blocksize=rate_hz // BLOCKS_HZ, latency=LATENCY_S[kind], callback=callback)
+                stream = make(
+                    **options, blocksize=rate_hz // BLOCKS_HZ[kind], latency=LATENCY_S[kind], callback=callback
+                )
             return stream, found["name"]
         except portaudio.PortAudioError as error:
             trouble = error
@@ -244,7 +247,7 @@ class Speaker(LineSpeaker):
         self._kept: deque[Samples] = deque(maxlen=GIVEN_BLOCKS)
         self._stream, self.name = _open("output", device, PLAYING_RATE_HZ, self._render)
         super().__init__(int(self._stream.samplerate))
-        self._block = self.rate_hz // BLOCKS_HZ
+        self._block = self.rate_hz // BLOCKS_HZ["output"]
         self._pulse = _Pulse("output", self.name, patience_s)
         self._given = _Given(0, 0, self._pulse.started_at + self._stream.latency)
         _start(self._stream, self.name)
