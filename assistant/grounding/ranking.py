@@ -53,8 +53,8 @@ class Shown:
 def shown(readings: Sequence[tuple[Evidence, ...]]) -> tuple[Shown, ...]:
     """The things shown, oldest first, from the evidence of each glimpse in order of time.
 
-    Glimpses that follow each other and hold much the same words are of one thing; a glimpse with nothing in it but
-    colours is of none.
+    Glimpses that follow each other and agree on their values, or where there are none on their words, are of one thing;
+    a glimpse with nothing in it but colours is of none.
     """
     things: list[Shown] = []
     for reading in readings:
@@ -62,7 +62,7 @@ def shown(readings: Sequence[tuple[Evidence, ...]]) -> tuple[Shown, ...]:
             continue
         words = frozenset(w for e in reading if e.kind in ("line", "code", "object") for w in tokens(e.text))
         age_s = min(e.age_s for e in reading)
-        if things and _alike(things[-1].words, words):
+        if things and _same_thing(things[-1], Shown(reading, words, age_s)):
             earlier = things.pop()
             things.append(Shown((*reading, *_unlike(earlier.evidence, reading)), earlier.words | words, age_s))
         else:
@@ -70,9 +70,24 @@ def shown(readings: Sequence[tuple[Evidence, ...]]) -> tuple[Shown, ...]:
     return tuple(things)
 
 
-def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    both = len(one & other)
-    return both > 0 and both >= 0.6 * min(len(one), len(other)) and both >= 0.3 * max(len(one), len(other))
+def _same_thing(one: Shown, other: Shown) -> bool:
+    """Labels of one make share most words and differ in their values: values decide, then what they are called."""
+    values, others = _values(one), _values(other)
+    if not values or not others:
+        return _overlap(one.words, other.words) >= 0.6
+    named, called = frozenset(tokens(title(one))), frozenset(tokens(title(other)))
+    agreement = _overlap(values, others)
+    return agreement >= (0.4 if _overlap(named, called) >= 0.5 else 0.7)
+
+
+def _values(thing: Shown) -> frozenset[str]:
+    kinds = ("date", "time", "money", "amount", "percent", "number", "phone", "code", "email", "web")
+    return frozenset(plain(e.text) for e in thing.evidence if e.kind in kinds)
+
+
+def _overlap(one: frozenset[str], other: frozenset[str]) -> float:
+    """How much of the smaller set is in the other, 0 to 1."""
+    return len(one & other) / max(1, min(len(one), len(other)))
 
 
 def _unlike(earlier: Sequence[Evidence], newer: Sequence[Evidence]) -> tuple[Evidence, ...]:
