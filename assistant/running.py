@@ -227,7 +227,7 @@ def read_costs(path: Path | None) -> Costs:
 
 def open_devices(config: Config, clock: Clock) -> Devices:
     """The devices that the configuration names; what is open is closed again when a later one cannot be had."""
-    from assistant.backends.devices import open_camera, open_microphone, open_speaker
+    from assistant.backends.devices import open_camera, open_microphone, open_speaker, without_echo
 
     with ExitStack() as opened:
         microphone: Microphone = open_microphone(config.microphone.source, clock)
@@ -236,7 +236,7 @@ def open_devices(config: Config, clock: Clock) -> Devices:
         opened.callback(camera.close)
         speaker: Speaker = open_speaker(config.speaker.sink, clock)
         opened.pop_all()
-        return Devices(microphone, camera, speaker)
+        return Devices(without_echo(microphone, speaker), camera, speaker)
 
 
 def run_session(
