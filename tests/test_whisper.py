@@ -97,6 +97,15 @@ def test_hardly_any_sound_gives_no_words(fixture: Whisper, samples: int) -> None
     assert hear(fixture, noise) == Words("", (), "en")
 
 
+def test_a_segment_is_finished_once(fixture: Whisper) -> None:
+    segment = fixture.start("en")
+    fixture.finish(segment)
+    with pytest.raises(EngineError, match="start a new one"):
+        fixture.feed(segment, np.zeros(160, np.float32))
+    with pytest.raises(EngineError, match="start a new one"):
+        fixture.finish(segment)
+
+
 def test_the_guards_reject_what_is_unsure_looping_or_unspoken() -> None:
     def result(**other: float) -> SimpleNamespace:
         return SimpleNamespace(**({"avg_logprob": -0.3, "compression_ratio": 1.2, "no_speech_prob": 0.1} | other))

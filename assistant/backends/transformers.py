@@ -6,6 +6,7 @@ too. Knows nothing of caches kept from turn to turn, of quantised weights or of 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,9 @@ class Transformers:
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
         if not getattr(self._processor, "chat_template", None):
             raise WeightsError(f"wanted a model to talk with, '{model}' has no chat template; take an -Instruct model")
+        marks = sorted(filter(None, self._tokenizer.get_added_vocab()), key=len, reverse=True)
+        # broken up in what was said or read, which could pose as a message or as a picture with them
+        self._marks = re.compile("|".join(map(re.escape, marks)) or "(?!)")
         text = self._model.config.get_text_config()
         self.context_tokens: int = getattr(text, "max_position_embeddings", None) or CONTEXT_TOKENS
         self._max_tokens, self._temperature, self._image_px = max_tokens, temperature, image_px
@@ -64,9 +68,14 @@ class Transformers:
         return len(self._tokenizer(text, add_special_tokens=False).input_ids)
 
     def reply(self, messages: Sequence[Message], stop: Stop, grammar: str | None = None) -> Iterator[str]:
-        """The reply, piece by piece, words at a time. Raises EngineError for a prompt that leaves no room to answer."""
+        """The reply, piece by piece, words at a time.
+
+        Raises EngineError for a prompt that leaves no room to answer, and for pictures where it does not see.
+        """
         from transformers import TextIteratorStreamer
 
+        if stop():
+            return
         inputs = self._encode(messages)
         closed = threading.Event()
         self._stop = lambda: closed.is_set() or stop()
@@ -138,10 +147,13 @@ class Transformers:
         return {name: t.to(device, dtype if t.is_floating_point() else t.dtype) for name, t in encoded.items()}
 
     def _content(self, message: Message) -> Any:
-        if not self.sees:
-            return message.text
-        pictures = [{"type": "image", "image": self._picture(image)} for image in message.images]
-        return [*pictures, {"type": "text", "text": message.text}]
+        text = self._marks.sub(lambda found: f"{found[0][0]} {found[0][1:]}", message.text)
+        if self.sees:
+            pictures = [{"type": "image", "image": self._picture(image)} for image in message.images]
+            return [*pictures, {"type": "text", "text": text}]
+        if message.images:
+            raise EngineError("wanted messages of text, got pictures, which this mind cannot see; choose one that sees")
+        return text
 
     def _picture(self, image: Image) -> Any:
         from PIL import Image as Pillow

@@ -31,10 +31,11 @@ SHORTEST_S = 0.1
 
 @dataclass(slots=True)
 class Recording:
-    """A segment being heard: its language (or auto), and its sound so far."""
+    """A segment being heard: its language (or auto), its sound so far, and whether it is finished."""
 
     language: str
     blocks: list[Samples] = field(default_factory=list[Samples])
+    over: bool = False
 
 
 class Whisper:
@@ -71,7 +72,8 @@ class Whisper:
         return Recording(language)
 
     def feed(self, segment: Recording, pcm: Samples) -> Words | None:
-        """Keep 16 kHz sound; nothing is known before `finish`."""
+        """Keep 16 kHz sound; nothing is known before `finish`. Raises EngineError for a segment that is finished."""
+        _check(segment)
         segment.blocks.append(pcm)
         return None
 
@@ -79,6 +81,8 @@ class Whisper:
         """What was said, with word times in seconds; empty for silence and noise."""
         import torch
 
+        _check(segment)
+        segment.over = True
         pcm = np.concatenate([np.zeros(0, np.float32), *segment.blocks]).astype(np.float32, copy=False)
         try:
             with torch.no_grad():
@@ -152,6 +156,11 @@ class Whisper:
             ended_s = min(max(float(found["end"]), began_s), length_s)
             words.append(Word(found["word"].strip(), began_s, ended_s, float(found["probability"])))
         return words
+
+
+def _check(segment: Recording) -> None:
+    if segment.over:
+        raise EngineError("wanted a segment that is open, got one that was finished; start a new one")
 
 
 class _Encoded:
