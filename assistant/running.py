@@ -229,6 +229,9 @@ def open_devices(config: Config, clock: Clock) -> Devices:
     """The devices that the configuration names; what is open is closed again when a later one cannot be had."""
     from assistant.backends.devices import open_camera, open_microphone, open_speaker, without_echo
 
+    said, answered = Path(config.microphone.source), Path(config.speaker.sink)
+    if said.is_file() and answered.is_file() and said.samefile(answered):
+        raise ConfigError(f"wanted another file for the answer than for the question, got {said} for both; rename one")
     with ExitStack() as opened:
         microphone: Microphone = open_microphone(config.microphone.source, clock)
         opened.callback(microphone.close)
