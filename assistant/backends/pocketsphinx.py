@@ -49,10 +49,10 @@ class PocketSphinx:
     settle_s: how much of a segment is measured before decoding begins. The model was trained on features whose mean
     over the utterance is 0, and the decoder's own guess of that mean is off for every other microphone; measured on the
     first 0.8 s instead, word error on read and spoken English falls from 43 to 26 % (0.5 s: 33 %, 0.6 s: 28 %).
-    partial_s: partial words are looked for this often. fwdflat, bestpath: the passes after the end of a segment; without
-    the first, words come at a third of the wait and some 4 points more of them are wrong. max_hmms: what is tried at a
-    time, at most; 3000 halve the work of the package's own 30000 and lose no word. Confidences tell noise from speech
-    too badly to drop words by. Raises EngineError where the package or its model is missing.
+    partial_s: partial words are looked for this often. fwdflat, bestpath: the passes after the end of a segment;
+    without the first, words come in a third of the time and some 4 points more of them are wrong. max_hmms: what is
+    tried at a time, at most; 3000 halve the work of the package's own 30000 and lose no word. Confidences tell noise
+    from speech too badly to drop words by. Raises EngineError where the package or its model is missing.
     """
 
     languages = ("en",)
