@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ASSETS", "SEED", "DemoQuestion", "DemoScript", "mix", "script"]
 
-SEED = 5
+SEED = 127
 """of the assets in this package"""
 ASSETS = Path(__file__).parent / "assets"
 

@@ -1,0 +1,106 @@
+"""A live talk: the program as a user starts it, over PortAudio, against virtual sound devices (no files in between).
+
+The loudspeaker is fed back into the microphone in the second test: the assistant must not answer itself.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pulse
+import pytest
+import soundfile
+
+from assistant.backends.files import read_sound
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pulse.PulseAudio]:
+    with pulse.pulse_audio(tmp_path_factory.mktemp("pulse")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def question(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's first question, as a file of its own."""
+    from assistant.demo import script
+
+    demo = script()
+    asked = demo.questions[0]
+    pcm = read_sound(demo.sound)[int(16_000 * (asked.began_s - 0.3)) : int(16_000 * (asked.ended_s + 0.3))]
+    path = tmp_path_factory.mktemp("question") / "question.wav"
+    soundfile.write(path, pcm, 16_000)
+    return path
+
+
+def events(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+
+
+def wait_for(path: Path, type: str, process: subprocess.Popen, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not any(e["type"] == type for e in events(path)):
+        assert process.poll() is None, "the program ended"
+        assert time.monotonic() < until, f"no {type} in {[e['type'] for e in events(path)]}"
+        time.sleep(0.05)
+
+
+def live(card: pulse.PulseAudio, log: Path, during: Callable[[subprocess.Popen], None]) -> list[dict]:
+    """Start the program, do something, end it with Ctrl-C; what it logged."""
+    from assistant.demo import script
+
+    picture = script().pictures[0][1]
+    command = [sys.executable, "-m", "assistant", "--camera", str(picture), "--events", str(log)]
+    process = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_for(log, "ready", process)
+        during(process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, out
+    return events(log)
+
+
+def test_a_question_into_the_microphone_is_answered_over_the_loudspeaker(card, question, tmp_path):
+    log, wav = tmp_path / "events.jsonl", tmp_path / "heard.wav"
+
+    def talk(process: subprocess.Popen) -> None:
+        with card.recording(wav):
+            assert card.play(question).wait(30) == 0
+            wait_for(log, "exchange", process)
+
+    logged = live(card, log, talk)
+    exchange = next(e for e in logged if e["type"] == "exchange")
+    assert exchange["heard"] and not exchange["cut"]
+    assert logged[-1]["type"] == "done"
+    heard, rate_hz = soundfile.read(wav, dtype="float32")
+    voiced = np.abs(heard).reshape(-1) > 0.02
+    assert voiced.sum() > 0.2 * rate_hz
+
+
+def test_over_an_open_loudspeaker_it_does_not_answer_itself(card, question, tmp_path):
+    log = tmp_path / "events.jsonl"
+    loop = ["pactl", "load-module", "module-loopback", "source=spk.monitor", "sink=micfeed", "latency_msec=60"]
+    module = subprocess.run(loop, env=card.env, capture_output=True, text=True, check=True).stdout.strip()
+
+    def talk(process: subprocess.Popen) -> None:
+        assert card.play(question).wait(30) == 0
+        wait_for(log, "exchange", process)
+        time.sleep(4)  # real time: long enough for it to answer itself, if it hears itself
+
+    try:
+        logged = live(card, log, talk)
+    finally:
+        subprocess.run(["pactl", "unload-module", module], env=card.env, check=False)
+    exchanges = [e for e in logged if e["type"] == "exchange"]
+    assert len(exchanges) == 1, exchanges
