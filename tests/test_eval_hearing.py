@@ -53,7 +53,7 @@ def test_errors_are_counted_and_what_cannot_be_read_is_told(ears, tmp_path):
 def test_a_folder_without_a_usable_table_is_told(ears, tmp_path, table):
     if table is not None:
         (tmp_path / "transcripts.tsv").write_text(table)
-    with pytest.raises(SourceError, match="transcripts.tsv"):
+    with pytest.raises(SourceError, match=r"transcripts\.tsv"):
         evaluate_hearing(tmp_path, *ears)
 
 

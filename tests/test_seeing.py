@@ -1,6 +1,7 @@
 """Visual memory: what counts as another view, what is kept, and which view words belong to."""
 
 import asyncio
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_memory_is_bounded_and_never_holds_the_same_view_twice_in_a_row(levels):
         glimpses, current = keep(glimpses, Frame(float(i), picture(level)))
         assert current.image[0, 0, 0] == level
     assert len(glimpses) <= KEPT
-    assert all(changed(a.image, b.image) for a, b in zip(glimpses, glimpses[1:], strict=False))
+    assert all(changed(a.image, b.image) for a, b in pairwise(glimpses))
     assert [g.id for g in glimpses] == sorted({g.id for g in glimpses})
 
 

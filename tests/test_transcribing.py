@@ -1,6 +1,7 @@
 """Segments of a turn become words, partial and final, whatever the recogniser's pace."""
 
 import asyncio
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_segments_are_joined_and_their_times_are_the_sessions(fast, cost_s):
 
 def test_a_slow_recogniser_gets_what_waited_as_one_piece():
     class Slow(ScriptedRecogniser):
-        sizes: list[int] = []
+        sizes: ClassVar[list[int]] = []
 
         def feed(self, segment, pcm):
             self.sizes.append(len(pcm))
