@@ -127,6 +127,10 @@ def test_a_value_is_labelled_by_the_line_above() -> None:
     assert found["2.99"][0] == "PRICE" and "WEIGHT" in found["250 g"][:2]
 
 
+def test_a_line_with_its_own_value_labels_no_other() -> None:
+    assert ask("how much is this", glimpse("COCONUT CREAM", "9% FAT", "$5.29")).sentences[0] == "It costs $5.29."
+
+
 def test_a_sentence_over_two_lines_is_read_in_one() -> None:
     answer = ask("what does the note say", glimpse("Please water", "the plants", "on Monday!"))
     assert answer.sentences[0] == "It says: Please water the plants on Monday!"
@@ -255,6 +259,12 @@ def test_only_values_of_one_measure_are_compared() -> None:
         == "refusal"
     )
     assert ask("which one is cheaper", glimpse("A BOX", "Price $5.00")).kind == "refusal"
+
+
+def test_an_unnamed_thing_is_the_newest_one() -> None:
+    first, second = glimpse("RYE BREAD", "PRICE $1.99"), glimpse("GREEN TEA", "$4.25", id=2, at_s=9)
+    assert "$4.25" in ask("how much does it cost", first, second).sentences[0]
+    assert "$1.99" in ask("how much does the bread cost", first, second).sentences[0]
 
 
 def test_glimpses_of_one_thing_count_once() -> None:

@@ -115,6 +115,17 @@ def test_the_colour_of_a_thing_is_told_from_its_background(name: str) -> None:
     assert things[0].box == pytest.approx((220, 140, 420, 340), abs=12)
 
 
+@pytest.mark.parametrize("wall", [(222, 220, 214), (188, 194, 200)])
+def test_the_paper_of_a_label_is_not_the_colour_of_the_thing(wall: tuple[int, int, int]) -> None:
+    picture = Image.new("RGB", (640, 480), wall)
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((150, 40, 490, 460), PAINTS["orange"])
+    draw.rectangle((170, 110, 470, 400), "white")
+    texts = [(200.0, 130.0 + 50 * i, 440.0, 160.0 + 50 * i) for i in range(5)]
+    things = [f for f in colours(np.asarray(picture), texts) if f.box]
+    assert things and things[0].text == "orange"
+
+
 def test_colours_are_shares_of_known_names() -> None:
     picture = np.random.default_rng(1).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     found = [f for f in colours(picture) if f.box is None]

@@ -6,6 +6,7 @@ written and which colours are there, not what a thing is. Imports its libraries 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ OVERVIEW_SIDE = 160
 """pixels; colours are looked for in a picture shrunk to this"""
 MAIN_COLOUR_SHARE = 0.12
 OBJECT_COLOUR_SHARE = 0.25
-OBJECT_SHARE = (0.03, 0.6)
+RIM_SHARE = 0.02
+"""A shade that the rim has less of is none of the background."""
+OBJECT_SHARE = (0.03, 0.65)
 """how much of the picture something that stands out from its background may fill"""
 
 
@@ -69,7 +72,8 @@ class Ocr:
         image = np.ascontiguousarray(image)
         if min(image.shape[:2]) < SMALLEST_SIDE:
             return tuple(colours(image))
-        return (*self._text(image), *self._codes(image), *colours(image))
+        lines = self._text(image)
+        return (*lines, *self._codes(image), *colours(image, [line.box for line in lines if line.box]))
 
     def _text(self, image: Image) -> list[Finding]:
         read: Any = self._reader(np.ascontiguousarray(image[:, :, ::-1]))
@@ -116,10 +120,11 @@ def _is_noise(line: Finding, pixels: int) -> bool:
 COLOURS = ("black", "grey", "white", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "beige")
 
 
-def colours(image: Image) -> list[Finding]:
+def colours(image: Image, texts: Sequence[Box] = ()) -> list[Finding]:
     """The main colours of a picture, largest first, then those of the thing that stands out, if one does.
 
-    image: uint8 (height, width, 3), red first. The score is the share, 0 to 1.
+    image: uint8 (height, width, 3), red first. texts: where it is written on; the paper of a label is not the colour of
+    the thing that bears it, if that shows another. The score is the share, 0 to 1.
     """
     import cv2
 
@@ -133,10 +138,26 @@ def colours(image: Image) -> list[Finding]:
     thing = standing_out(lab)
     if thing is not None:
         rows, columns = np.nonzero(thing)
-        box = (columns.min() / scale, rows.min() / scale, (columns.max() + 1) / scale, (rows.max() + 1) / scale)
-        box = (float(box[0]), float(box[1]), min(float(width), box[2]), min(float(height), box[3]))
-        found += [Finding("colour", name, share, box) for name, share in _shares(names[thing], OBJECT_COLOUR_SHARE)]
+        right, bottom = float(columns.max() + 1) / scale, float(rows.max() + 1) / scale
+        box = (float(columns.min()) / scale, float(rows.min()) / scale, min(width, right), min(height, bottom))
+        own = _without_paper(names, thing, [[edge * scale for edge in text] for text in texts])
+        found += [Finding("colour", name, share, box) for name, share in _shares(own, OBJECT_COLOUR_SHARE)]
     return found
+
+
+def _without_paper(
+    names: NDArray[np.intp], thing: NDArray[np.bool_], texts: Sequence[Sequence[float]]
+) -> NDArray[np.intp]:
+    """The colours of a thing's pixels, without that of the paper it is labelled with, where enough else is left."""
+    paper = np.zeros(names.shape, bool)
+    for left, top, right, bottom in texts:
+        paper[max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1] = True
+    own = names[thing]
+    written = names[paper & thing]
+    if 2 * written.size <= paper.sum():  # the paper is none of the thing already: it has the background's colour
+        return own
+    rest = own[own != np.bincount(written).argmax()]
+    return rest if rest.size >= OBJECT_COLOUR_SHARE * own.size else own
 
 
 def _shares(names: NDArray[np.intp], least: float) -> list[tuple[str, float]]:
@@ -179,16 +200,16 @@ def standing_out(lab: NDArray[np.float32]) -> NDArray[np.bool_] | None:
     import cv2
 
     height, width = lab.shape[:2]
+    margin = max(1, min(height, width) // 30)
     rim = np.ones((height, width), bool)
-    margin_y, margin_x = max(1, height // 12), max(1, width // 12)
-    rim[margin_y:-margin_y, margin_x:-margin_x] = False
+    rim[margin:, margin:-margin] = False  # not below: what is held up comes in from there
     bins = (lab / np.array([12.5, 16, 16], np.float32) + np.array([0, 8, 8], np.float32)).astype(int).clip(0, 15)
     seen = np.zeros((16, 16, 16), np.float32)
     np.add.at(seen, tuple(bins[rim].T), 1.0)
     spread = seen.copy()
     for axis in range(3):  # a neighbouring shade is the same background
         spread = np.maximum(spread, np.maximum(np.roll(spread, 1, axis), np.roll(spread, -1, axis)))
-    odd = (spread[tuple(np.moveaxis(bins, -1, 0))] < 0.01 * rim.sum()).astype(np.uint8)
+    odd = (spread[tuple(np.moveaxis(bins, -1, 0))] < RIM_SHARE * rim.sum()).astype(np.uint8)
     odd = cv2.morphologyEx(odd, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     odd = cv2.morphologyEx(odd, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(odd)

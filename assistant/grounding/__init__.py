@@ -22,6 +22,8 @@ __all__ = ["Evidence", "Grounds", "asks_to_see", "ground"]
 
 SECOND_COLOUR = 0.6
 """A colour with less than this share of the main one's is not named beside it."""
+STRONG = 0.3
+"""A content word of this weight says which thing or which value is meant."""
 OTHER_COLOUR = 0.45
 """What a thing counts that has not the colour the question speaks of."""
 PERSONAL = frozenset("colour describe thing name title place lines role".split())
@@ -113,10 +115,13 @@ def _seen(
     if asked.wording in ("describe", "thing"):
         return _described(asked, sight, things, language)
     ranked: list[Ranked] = []
+    unnamed = not any(a.weight >= STRONG for a in asked.asked)
     for thing, recency in at_moment(asked, things):
         if asked.colours and not _has_colour(asked, thing):
             recency *= OTHER_COLOUR
         ranked += sided(asked, rank(asked, thing.evidence, thing.words, recency))
+        if unnamed and any(r.score >= LEAST for r in ranked):
+            break  # 'how much is it' is about the newest thing that has an answer
     if asked.moment == "any" and asked.wording != "lines":
         ranked += _from_talk(asked, exchanges, now_s)
     ranked = _in_language(asked, sorted(ranked, key=lambda r: -r.score), language)
@@ -142,7 +147,7 @@ def _in_language(asked: Question, ranked: list[Ranked], language: str) -> list[R
 def _from_talk(asked: Question, exchanges: Sequence[Exchange], now_s: float) -> list[Ranked]:
     """Values out of what was said and heard; only those that a content word of the question names."""
     evidence = [e for e in told(exchanges, now_s) if e.kind not in ("block", "sentence")]
-    strong = [a.word for a in asked.asked if a.weight >= 0.3]
+    strong = [a.word for a in asked.asked if a.weight >= STRONG]
     evidence = [
         e for e in evidence if strong and any(best_likeness(w, frozenset(tokens(e.line))) >= 0.8 for w in strong)
     ]
@@ -196,7 +201,7 @@ def _coloured(
     chosen = [c for c in chosen if c.score >= SECOND_COLOUR * chosen[0].score][:2]
     names = wording.frames("grounds.colours", language)
     known = dict(zip(lexicon.colours(), names, strict=True))
-    joined = wording.frames("grounds.and", language)[0].join(known.get(c.text, c.text) for c in chosen)
+    joined = wording.listed([known.get(c.text, c.text) for c in chosen], language)
     return [Ranked(c, c.score) for c in chosen], wording.sentences("grounds.colour", language, {"x": joined})
 
 
@@ -212,7 +217,7 @@ def _described(
     winners = [e for e in evidence if e.kind == "object"] + ([block] if block else [])
     if not winners:
         return None
-    joined = wording.frames("grounds.and", language)[0].join(objects)
+    joined = wording.listed(objects, language)
     name = title(Shown(tuple(evidence), frozenset(), 0.0)) if asked.wording == "thing" else ""
     slots = {"objects": joined, "text": name or (block.text if block else "")}
     return [Ranked(e, e.score) for e in winners], wording.sentences("grounds.describe", language, slots)
@@ -224,7 +229,7 @@ def _described(
 def _talked(asked: Question, exchanges: Sequence[Exchange], now_s: float, language: str) -> Found | None:
     """What was said, asked or heard: word by word where nothing narrower is asked, else the fact that fits."""
     evidence = told(exchanges, now_s)
-    words = [a for a in asked.asked if a.weight >= 0.3]
+    words = [a for a in asked.asked if a.weight >= STRONG]
     if asked.talk == "asked":
         evidence = tuple(e for e in evidence if e.sense == "said" and e.kind == "block" and is_question(e.text))
         return _one(asked, evidence, words, "grounds.asked", language)

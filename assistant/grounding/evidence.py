@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from assistant.events import Box, Exchange, Glimpse
+from assistant.events import Box, Exchange, Finding, Glimpse
 from assistant.grounding import layout
 from assistant.grounding.layout import Line
 from assistant.grounding.lexicon import words as listed
@@ -52,10 +52,7 @@ def seen(glimpse: Glimpse, now_s: float) -> tuple[Evidence, ...]:
     findings = glimpse.findings or ()
     texts = [f for f in findings if f.kind == "text"]
     tallest = max((_letter_height(f.box) for f in texts if f.box), default=1.0) or 1.0
-    lines = [
-        Line(reading_order(repair(f.text)), f.score, f.box, _letter_height(f.box) / tallest if f.box else 1.0)
-        for f in texts
-    ]
+    lines = [_line(f, tallest) for f in texts]
     lines = [line for row in layout.rows(lines) for line in row if line.text]
     found = [e for line in lines for e in _of_line(line, lines)]
     if lines:
@@ -70,6 +67,17 @@ def seen(glimpse: Glimpse, now_s: float) -> tuple[Evidence, ...]:
             found.append(Evidence(kind, finding.text, finding.text, score=finding.score, box=finding.box))
     found += _counts(finding.text for finding in findings if finding.kind == "label")
     return tuple(replace(e, age_s=max(0.0, now_s - glimpse.at_s), origin=glimpse.id) for e in found)
+
+
+def _line(finding: Finding, tallest: float) -> Line:
+    text = reading_order(repair(finding.text))
+    size = _letter_height(finding.box) / tallest if finding.box else 1.0
+    return Line(text, finding.score, finding.box, size, is_measured(text))
+
+
+def is_measured(line: str) -> bool:
+    """Whether a line holds a value that cannot be part of a name, as a number or a code can."""
+    return any(value.kind not in ("number", "code") for value in values(line))
 
 
 def _letter_height(box: Box) -> float:
@@ -159,7 +167,7 @@ def _names(base: Evidence, around: Sequence[str]) -> Iterable[Evidence]:
         yield replace(base, kind="company")
     if words and (plain(words[0]) in listed("imperatives") or re.search("(?i)please|请|禁止|勿|小心|注意", text)):
         yield replace(base, kind="order")
-    if any(c.isalpha() for c in text) and base.size > 0.3 and len(words) <= LONGEST_TITLE:
+    if any(c.isalpha() for c in text) and base.size > 0.3 and len(words) <= LONGEST_TITLE and not is_measured(text):
         yield replace(base, kind="title")
 
 

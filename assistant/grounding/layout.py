@@ -13,14 +13,15 @@ from assistant.events import Box
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One read line: its text repaired, its score 0 to 1, its box (None where the eyes gave none), and its height as a
-    share of the tallest line's, 0 to 1.
+    """One read line: its text repaired, its score 0 to 1, its box (None where the eyes gave none), its height as a share
+    of the tallest line's, 0 to 1, and whether it holds a measured value: then its words name that and no other line's.
     """
 
     text: str
     score: float
     box: Box | None
     size: float = 1.0
+    measured: bool = False
 
     @property
     def is_label(self) -> bool:
@@ -88,7 +89,13 @@ def _nearest(box: Box, lines: Sequence[Line], *, above: bool) -> Line | None:
     height = box[3] - box[1]
     found: list[tuple[float, Line]] = []
     for line in lines:
-        if line.box is None or not line.is_label or _gap(line.box, box, 0) > 0 or same_row(line.box, box):
+        if (
+            line.box is None
+            or line.measured
+            or not line.is_label
+            or _gap(line.box, box, 0) > 0
+            or same_row(line.box, box)
+        ):
             continue
         away = box[1] - line.box[3] if above else line.box[1] - box[3]
         tall = max(height, line.box[3] - line.box[1])

@@ -145,7 +145,7 @@ def coverage(question: Question, evidence: Evidence, words: frozenset[str]) -> f
     if evidence.kind in _TEXTS:
         near.insert(0, own)
     wide = SAME_PICTURE[question.wording in OF_THE_WHOLE]
-    if near and _of_another_name(question, near[0]):
+    if near and evidence.kind not in _TEXTS and _of_another_name(question, near[0]):
         wide *= LABELLED_OTHERWISE
     got = wanted = NEUTRAL
     for asked in question.asked:

@@ -33,6 +33,14 @@ def sentences(name: str, language: str, slots: Mapping[str, str]) -> tuple[str, 
     return tuple(dict.fromkeys(text[:1].upper() + text[1:] for text in ended))
 
 
+def listed(items: Sequence[str], language: str) -> str:
+    """Things in one breath: 'a, b and c'."""
+    if len(items) < 2:
+        return "".join(items)
+    comma = "、" if language == "zh" else ", "
+    return _filled(frames("grounds.and", language)[0], {"a": comma.join(items[:-1]), "b": items[-1]})
+
+
 def spoken(text: str) -> str:
     """Read text as a reply may hold it: one line, nothing that is no character, no mark doubled by the frame's own."""
     text = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cs", "Cf", "Co", "Cn") or c in "\n\t")
