@@ -32,10 +32,14 @@ ROOM_DB = -66.0
 """dBFS, RMS: a quiet room and its microphone"""
 ROOM_TILT = 0.95
 """pole of the low-pass that makes noise sound like a room: fans and traffic are low"""
-LEAD_S = 2.0
+LEAD_S = 3.0
 """before the first words: the first picture is looked at"""
-ANSWER_S = {"tell": 4.0, "read": 4.0, "compare": 6.0, "recall": 4.0, "refuse": 4.0}
+ANSWER_S = {"tell": 3.6, "read": 3.6, "compare": 5.8, "recall": 3.8, "refuse": 4.2}
 """left over for what follows each kind of line, from the end of its voice to the next"""
+DIGIT_S = 0.3
+"""and for each digit of the answer: 22.10.2027 takes a long time to say"""
+END_S = 1.0
+"""after the last words: whoever plays the recording goes on with silence"""
 SHOWN_S = 2.0
 """a thing is held up so long before it is spoken of"""
 AUDIBLE = 0.03
@@ -47,7 +51,7 @@ def speak(scene: Scene, seed: int) -> tuple[Samples, tuple[DemoQuestion, ...]]:
     """The user's side of a talk, 16 kHz, and where each line stands in it. Raises EngineError where flite fails."""
     clips = [flite(line.text) for line in scene.lines]
     spans = list(_spans(scene.lines, clips))
-    track = room(spans[-1][1] + ANSWER_S[scene.lines[-1].kind], seed)
+    track = room(spans[-1][1] + END_S, seed)
     for (began_s, _), clip in zip(spans, clips, strict=True):
         begin = round(began_s * HEARING_RATE_HZ)
         track[begin : begin + len(clip)] += clip
@@ -99,7 +103,13 @@ def _spans(lines: Iterable[Line], clips: Iterable[Samples]) -> Iterable[tuple[fl
     for line, clip in zip(lines, clips, strict=True):
         ended_s = at_s + len(clip) / HEARING_RATE_HZ
         yield round(at_s, 2), round(ended_s, 2)
-        at_s = ended_s + ANSWER_S[line.kind]
+        at_s = ended_s + _answer_s(line)
+
+
+def _answer_s(line: Line) -> float:
+    digits = sum(c.isdigit() for expected in line.expected for c in expected)
+    values = 2 if line.kind == "compare" else 1
+    return ANSWER_S[line.kind] + DIGIT_S * digits * values
 
 
 def main(folder: Path = ASSETS) -> None:
