@@ -14,7 +14,8 @@ from assistant.events import Box
 @dataclass(frozen=True, slots=True)
 class Line:
     """One read line: its text repaired, its score 0 to 1, its box (None where the eyes gave none), its height as a
-    share of the tallest line's, 0 to 1, and whether it holds a measured value: then its words name that and no other line's.
+    share of the tallest line's, 0 to 1, and whether it holds a measured value: then its words name that and no other
+    line's.
     """
 
     text: str
