@@ -49,5 +49,5 @@ def test_the_seeds_differ_in_all_that_can_be_asked():
     things = [thing for scene in scenes for thing in scene.things]
     for fact in ("name", "shape", "colour", "price", "amount", "percent", "best_before"):
         assert len({getattr(thing, fact) for thing in things}) >= 4, fact
-    assert len({tuple(line.kind for line in scene.lines) for scene in scenes}) >= 4
+    assert len({tuple(line.kind for line in scene.lines) for scene in scenes}) >= 3
     assert len({line.text for scene in scenes for line in scene.lines}) >= 18
