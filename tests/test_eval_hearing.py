@@ -20,7 +20,7 @@ def ears():
 
 def test_the_demos_questions_are_heard_word_for_word_with_their_times(ears):
     demo = script()
-    words = hear_file(demo.sound, *ears, "en")
+    words = hear_file(demo.sound, ears[0], ears[1], "en")
     assert words.text == " ".join(question.text for question in demo.questions)
     began = [w.began_s for w in words.words]
     assert began == sorted(began)
