@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -70,5 +72,23 @@ def is_virtual() -> bool:
 
 def run(main: Any, *, fast: bool) -> Any:
     """Run a coroutine on a loop of the wanted pace; Ctrl-C cancels it and then raises KeyboardInterrupt."""
-    with asyncio.Runner(loop_factory=VirtualLoop if fast else None) as runner:
-        return runner.run(main)
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop if fast else None) as runner:
+            with _undisturbed():
+                runner.get_loop()
+            return runner.run(main)
+    finally:
+        main.close()  # where Ctrl-C came before it began
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C back: a loop that is interrupted while it is made cannot be closed."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

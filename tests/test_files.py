@@ -253,7 +253,7 @@ def test_a_time_line_sounds_the_same_in_whatever_pieces_it_is_rendered(
     assert [p.phrase.text for p in played] == [str(i) for i in range(len(lengths))]
     assert sum(p.samples for p in played) == int((whole[:stop_at] > 0).sum())
     stopped = line.stop(stop_at)
-    assert not stopped.render(stop_at + 5, 1500).any()
+    assert not stopped.render(stop_at + 5, 1505).any()
     assert not stopped.played(1500)
     assert np.all(stopped.render(stop_at, 1500) <= 0.9)
 
