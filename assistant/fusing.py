@@ -75,5 +75,7 @@ def fuse(
     used = tuple(g.id for g in known if g.findings is not None)
     if grounds.kind == "chat":
         return Fusion("none", f"{why}; {grounds.why}", grounds=None if mind_free else grounds)
-    context = grounds.context if mind_free else "; ".join(e.text for e in grounds.winners)
-    return Fusion("late", f"{why}; {grounds.why}", used, (), context, None if mind_free else grounds)
+    if mind_free:
+        return Fusion("late", f"{why}; {grounds.why}", used, (), grounds.context)
+    # the grammar holds what answers: in the prompt it would cost a small mind half a second before the first word
+    return Fusion("late", f"{why}; {grounds.why}", used, grounds=grounds)
