@@ -79,7 +79,7 @@ class Rules:
     language: str = "auto"
     turn: TurnTaking = field(default_factory=TurnTaking)
     fusion: str = "auto"
-    see_wait_s: float = 0.8
+    see_wait_s: float = 3.0
     """a turn that asks about the picture waits this long for it to be read"""
     watch_interval_s: float = 0.5
     budget_tokens: int = 600

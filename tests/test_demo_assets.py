@@ -53,10 +53,10 @@ def turns(sound: Samples) -> Iterator[tuple[float, float]]:
                 yield began_s, event.voice_s
 
 
-def transcript(recogniser: PocketSphinx, sound: Samples) -> str:
+def transcript(recogniser: PocketSphinx, sound: Samples, piece: int) -> str:
     segment = recogniser.start("en")
-    for begin in range(0, len(sound), 512):
-        recogniser.feed(segment, sound[begin : begin + 512])
+    for begin in range(0, len(sound), piece):
+        recogniser.feed(segment, sound[begin : begin + piece])
     return recogniser.finish(segment).text
 
 
@@ -120,7 +120,8 @@ def test_the_built_in_engines_hear_every_turn_and_every_word(demo):
     for (began_s, ended_s), question in zip(found, demo.questions, strict=True):
         assert began_s == pytest.approx(question.began_s, abs=0.15)
         assert ended_s == pytest.approx(question.ended_s, abs=0.15)
-        assert transcript(recogniser, at(sound, began_s - 0.3, ended_s + 0.2)) == question.text
+        for piece in (512, 14_400):  # as it comes, and in pieces of 0.9 s where the machine is busy
+            assert transcript(recogniser, at(sound, began_s - 0.3, ended_s + 0.2), piece) == question.text
 
 
 def test_a_damaged_or_missing_script_is_one_line(tmp_path):

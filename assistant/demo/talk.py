@@ -26,7 +26,7 @@ class Line:
 
 READ: dict[str, tuple[str, ...]] = {
     "price": ("how much does this cost", "how much does it cost", "what is the price"),
-    "best_before": ("when does that expire", "when does it expire", "what is the best before date"),
+    "best_before": ("when does it expire", "what is the best before date"),
     "percent": ("what is the percentage",),
     "colour": ("what color is it",),
     "name": ("what is this", "what is the name of this"),
