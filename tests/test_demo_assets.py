@@ -89,7 +89,7 @@ def test_the_script_asks_what_draw_writes(demo):
     lines = draw(SEED).lines
     assert [(q.text, q.expected, q.kind) for q in demo.questions] == [(ln.text, ln.expected, ln.kind) for ln in lines]
     for line, question in zip(lines, demo.questions, strict=True):
-        shown = [path for at_s, path in demo.pictures if at_s <= question.began_s - 1.5]
+        shown = [path for at_s, path in demo.pictures if at_s <= question.began_s - 2]
         assert shown[-1].name == f"picture{line.thing + 1}.png"
 
 

@@ -40,7 +40,7 @@ DIGIT_S = 0.3
 """and for each digit of the answer: 22.10.2027 takes a long time to say"""
 END_S = 1.0
 """after the last words: whoever plays the recording goes on with silence"""
-SHOWN_S = 2.0
+SHOWN_S = 3.0
 """a thing is held up so long before it is spoken of"""
 AUDIBLE = 0.03
 """of the largest RMS of a clip: what is below is no voice (contract, how latency is read)"""
