@@ -31,7 +31,8 @@ from assistant.events import (
     Utterance,
     Words,
 )
-from assistant.fusing import Fusion, asks_to_see, fuse
+from assistant.fusing import Fusion, fuse
+from assistant.grounding import asks_to_see
 from assistant.hearing import TurnTaking, hear
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt

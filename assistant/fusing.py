@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from assistant.events import Exchange, Glimpse, Image
 from assistant.grounding import Grounds, ground
-from assistant.grounding.questions import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,6 @@ class Fusion:
     def grammar(self) -> str | None:
         """What a mind that must not answer freely is held to; None where nothing binds it."""
         return self.grounds.grammar if self.grounds is not None else None
-
-
-def asks_to_see(question: str) -> bool:
-    """Whether a question may be about what the camera shows, so that its picture is worth waiting for."""
-    asked = read(question)
-    return not asked.chat and not asked.talk
 
 
 def choose_mode(mode: str, mind_sees: bool) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from assistant import packaged
 from assistant.events import Exchange, Finding, Glimpse
-from assistant.fusing import asks_to_see, choose_mode, fuse
+from assistant.fusing import choose_mode, fuse
+from assistant.grounding import asks_to_see
 from assistant.prompting import compose, prompt, recent
 
 
