@@ -65,7 +65,7 @@ def ground(
     context = wording.context(sight, now_s, language)
     things = shown([evidence for _, evidence in sight])
     if asked.chat:
-        return Grounds("chat", (), (), "chat: neither sight nor talk is asked for", context, "", None)
+        return _small_talk(question, context, language)
     if asked.comparing is not None and not asked.talk:
         return _compared(asked, things, context, language)
     found = _talked(asked, exchanges, now_s, language) if asked.talk else None
@@ -92,6 +92,27 @@ def asks_to_see(question: str, language: str = "en") -> bool:
 
 
 Found = tuple[list[Ranked], tuple[str, ...]]
+
+
+def _small_talk(question: str, context: str, language: str) -> Grounds:
+    """What needs neither sight nor memory: a fact that is told is noted, what nobody here can know or do is refused,
+    and the rest is free.
+    """
+    words = plain(question).strip(" .?!。？！,，")
+    for name in ("beyond", "action"):
+        if lexicon.pattern(name).search(words):
+            return _refused(f"refusal.{name}", f"{name} this room", context, language)
+    said = told([Exchange(0.0, question, "", "", cut=False)], 0.0)
+    fact = next((e for e in said if e.kind == "fact" and e.sense == "said"), None)
+    if fact is None and not lexicon.pattern("tells").search(words):
+        return Grounds("chat", (), (), "chat: neither sight nor talk is asked for", context, "", None)
+    name = "noted" if fact is None else "met" if fact.beside[0].startswith("name") else "told"
+    slots = {"x": str(fact.value), "label": plain(fact.beside[0])} if fact else {}
+    if name == "met":
+        slots["x"] = slots["x"].title()
+    choices = wording.sentences(f"grounds.{name}", language, slots)
+    winners = (fact,) if fact else ()
+    return Grounds("evidence", winners, choices, f"{name}: a fact is told", context, "", wording.grammar(choices))
 
 
 def _refused(name: str, why: str, context: str, language: str) -> Grounds:
