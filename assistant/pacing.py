@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,7 +82,7 @@ def run(main: Any, *, fast: bool) -> Any:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _undisturbed() -> Generator[None]:
     """Hold Ctrl-C back: a loop that is interrupted while it is made cannot be closed."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
