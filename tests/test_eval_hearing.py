@@ -40,16 +40,18 @@ def test_errors_are_counted_and_what_cannot_be_read_is_told(ears, tmp_path):
     (tmp_path / "transcripts.tsv").write_text("\n".join(table) + "\n", encoding="utf-8")
     (tmp_path / "nonspeech").mkdir()
     soundfile.write(tmp_path / "nonspeech" / "silence.wav", np.zeros(16000), 16000)
-    (tmp_path / "nonspeech" / "list.tsv").write_text("file\twhat\nsilence.wav\tsilence\n")
+    (tmp_path / "nonspeech" / "list.tsv").write_text("file\twhat\nsilence.wav\tsilence\nlost.wav\tnothing\n")
     report = evaluate_hearing(tmp_path, *ears)
     total = sum(len(q.text.split()) for q in demo.questions[:2])
     assert report["wer"] == pytest.approx(1 / total, abs=1e-3)
     assert (report["n"], report["left_out"], report["invented"]) == (2, 1, [])
-    assert [failure["file"] for failure in report["failures"]] == ["gone.wav"]
+    assert [failure["file"] for failure in report["failures"]] == ["gone.wav", "nonspeech/lost.wav"]
     assert report["final_latency_ms"] > 0
 
 
-@pytest.mark.parametrize("table", [None, "", "a\tb\n1\t2\n"])
+@pytest.mark.parametrize(
+    "table", [None, "", "a\tb\n1\t2\n", "file\ttranscript\na.wav\n", "file\ttranscript\na.wav\t\n"]
+)
 def test_a_folder_without_a_usable_table_is_told(ears, tmp_path, table):
     if table is not None:
         (tmp_path / "transcripts.tsv").write_text(table)

@@ -51,7 +51,7 @@ class PocketSphinx:
 
     settle_s: how much of a segment is measured before decoding begins. The model was trained on features whose mean
     over the utterance is 0, and the decoder's own guess of that mean is off for every other microphone; measured on the
-    first 0.8 s instead, word error over 29 recordings of as many microphones falls from 43 to 31 % (0.6 to 1.0 s: the
+    first 0.8 s instead, word error over 29 recordings of as many microphones falls from 43 to 30 % (0.6 to 1.0 s: the
     same within the error of measurement). partial_s: partial words are looked for this often. fwdflat, bestpath: the
     passes after the end of a segment; without the first, words come in a fifth of the time and 4 points more of them
     are wrong. max_hmms: what is tried at a time, at most; 3000 halve the work of the package's own 30000 and lose no

@@ -120,7 +120,8 @@ def evaluate_hearing(folder: Path, recogniser: Recogniser, activity: VoiceActivi
     A recording that cannot be read is a failure in the report. Raises SourceError where the table is missing or wrong.
     """
     rows = _table(folder / "transcripts.tsv", ("file", "transcript"))
-    latency, failures, left_out = Latency(), [], 0
+    latency, left_out = Latency(), 0
+    failures: list[dict[str, str]] = []
     pairs: list[tuple[str, str, str]] = []
     for row in rows:
         language = row.get("lang") or "en"
@@ -144,7 +145,7 @@ def evaluate_hearing(folder: Path, recogniser: Recogniser, activity: VoiceActivi
         "left_out": left_out,
         "partial_latency_ms": _median(latency.partial_ms),
         "final_latency_ms": _median(latency.final_ms),
-        "invented": list(_invented(folder, recogniser, activity)),
+        "invented": list(_invented(folder, recogniser, activity, failures)),
         "failures": failures,
     }
 
@@ -163,12 +164,15 @@ def _errors(pairs: Sequence[tuple[str, str, str]]) -> dict[str, float | None]:
     }
 
 
-def _invented(folder: Path, recogniser: Recogniser, activity: VoiceActivity) -> Iterator[dict[str, str]]:
+def _invented(
+    folder: Path, recogniser: Recogniser, activity: VoiceActivity, failures: list[dict[str, str]]
+) -> Iterator[dict[str, str]]:
     table = folder / "nonspeech" / "list.tsv"
     for row in _table(table, ("file",)) if table.is_file() else ():
         try:
             words = hear_sound(read_sound(table.parent / row["file"]), recogniser, activity, "auto")
-        except SourceError:
+        except AssistantError as error:
+            failures.append({"file": f"{table.parent.name}/{row['file']}", "error": str(error)})
             continue
         if words.text:
             yield {"file": row["file"], "text": words.text}
@@ -178,13 +182,16 @@ def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(
             f"wanted a table {path}, {getattr(error, 'strerror', None) or error}; see the README"
         ) from error
     if not rows or any(column not in rows[0] for column in columns):
         got = ", ".join(rows[0]) if rows else "nothing"
         raise SourceError(f"wanted the columns {', '.join(columns)} in {path}, got {got}; tabs go between them")
+    for number, row in enumerate(rows, 2):
+        if not all(row[column] for column in columns):
+            raise SourceError(f"wanted {' and '.join(columns)} in line {number} of {path}, got less; complete the line")
     return rows
 
 
