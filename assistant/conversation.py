@@ -9,7 +9,7 @@ touch the loudspeaker or the history. Knows the seams, and no engine.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -312,7 +312,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
             budget_tokens=talk.rules.budget_tokens,
             count=talk.models.mind.model.count,
         )
-        async with aclosing(ahead(think(talk.models.mind, messages, fusion.grammar, text))) as spans:
+        async with aclosing(ahead(think(talk.models.mind, messages, fusion, text))) as spans:
             async for span in spans:
                 marks.think_s = marks.think_s or clock.now_s()
                 spoken = speakable(text.generated[span.begin : span.end], words.language)
@@ -338,17 +338,34 @@ async def reply(talk: Talk, draft: Draft) -> None:
             commit(talk, draft, said, text.generated, fusion.glimpses)
 
 
-async def think(
-    mind: Worker[Mind], messages: list[Message], grammar: str | None, text: ReplyText
-) -> AsyncGenerator[Span]:
+async def think(mind: Worker[Mind], messages: list[Message], fusion: Fusion, text: ReplyText) -> AsyncGenerator[Span]:
     """The mind's reply as phrases, each a span of `text.generated`, which grows as it is thought."""
-    pieces = mind.stream(lambda stop: mind.model.reply(messages, stop, grammar), cost="reply")
-    async with aclosing(pieces):
-        async for piece in pieces:
+    pieces = mind.stream(lambda stop: mind.model.reply(messages, stop, fusion.grammar), cost="reply")
+    async with aclosing(decided(pieces, fusion.sentences)) as chosen:
+        async for piece in chosen:
             for span in text.feed(piece):
                 yield span
     for span in text.finish():
         yield span
+
+
+async def decided(pieces: AsyncGenerator[str], sentences: Sequence[str]) -> AsyncGenerator[str]:
+    """The pieces, until only one of the sentences that are admitted begins so: then all of that one, at once.
+
+    `sentences` are what a grammar admits; without any the pieces come as they are. One alone needs no mind.
+    """
+    said = ""
+    async with aclosing(pieces):
+        if len(sentences) == 1:
+            yield sentences[0]
+            return
+        async for piece in pieces:
+            fitting = [s for s in sentences if s.startswith((said + piece).lstrip())]
+            if len(fitting) == 1:
+                yield fitting[0][len(said.lstrip()) :]
+                return
+            said += piece
+            yield piece
 
 
 async def ahead(source: AsyncGenerator[T], size: int = 2) -> AsyncGenerator[T]:

@@ -30,6 +30,11 @@ class Fusion:
         """What a mind that must not answer freely is held to; None where nothing binds it."""
         return self.grounds.grammar if self.grounds is not None else None
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the grammar admits, empty where nothing binds the mind."""
+        return self.grounds.sentences if self.grounds is not None else ()
+
 
 def choose_mode(mode: str, mind_sees: bool) -> tuple[str, str]:
     """The mode that is used for the one that was asked for, and why."""

@@ -420,7 +420,7 @@ async def _look(config: Config, images: Sequence[Path], question: str | None, mo
             count=mind.model.count,
         )
         text = ReplyText()
-        async with aclosing(think(mind, messages, fusion.grammar, text)) as spans:
+        async with aclosing(think(mind, messages, fusion, text)) as spans:
             async for _ in spans:
                 pass
     finally:

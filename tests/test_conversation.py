@@ -278,3 +278,42 @@ def test_without_memory_nothing_outlives_its_turn():
     assert held.exchanges == []
     assert len(held.all("exchange")) == 2
     assert all(m.role in ("system", "user") for m in held.mind.heard[-1]) and len(held.mind.heard[-1]) == 2
+
+
+# ---------------------------------------------------------------- a mind that is held to what is true
+
+
+def decide(pieces, sentences):
+    from assistant.conversation import decided
+
+    taken = []
+
+    async def stream():
+        for piece in pieces:
+            taken.append(piece)
+            yield piece
+
+    async def main():
+        return [piece async for piece in decided(stream(), sentences)]
+
+    return "".join(pacing.run(main(), fast=True)), len(taken)
+
+
+SENTENCES = ("It costs $3.49.", "It is $3.49.", "The price is $3.49.")
+
+
+@given(st.sampled_from(SENTENCES), st.lists(st.integers(1, 5), max_size=20))
+def test_what_the_mind_has_decided_is_said_without_waiting_for_it(sentence, cuts):
+    pieces, rest = [], sentence
+    for cut in cuts:
+        pieces, rest = [*pieces, rest[:cut]], rest[cut:]
+    pieces = [p for p in [*pieces, rest] if p]
+    said, taken = decide(pieces, SENTENCES)
+    assert said == sentence
+    assert len("".join(pieces[: taken - 1])) < len("It is") + 1
+
+
+def test_one_true_sentence_needs_no_mind_and_a_free_mind_is_not_touched():
+    assert decide(["never", " asked"], ("It is blue.",)) == ("It is blue.", 0)
+    assert decide(["It", " wan", "ders"], ()) == ("It wanders", 3)
+    assert decide([" It", " is", " blue."], ("It is blue.", "It looks blue."))[0].strip() == "It is blue."
