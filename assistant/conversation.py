@@ -154,6 +154,7 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
     try:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(talk.sight.watch(talk.rules.watch_interval_s))
+            warming = tasks.create_task(prefill(talk))
             listening = hear(
                 talk.devices.microphone,
                 talk.models.activity,
@@ -175,12 +176,14 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
                             await cancel(turn)
                         case Pause(voice_s):
                             await cancel(turn)
+                            warming.cancel()
                             turn = begin(talk, tasks, voice_s)
                         case Resumed():
                             await drop(talk, turn, "resumed")
                         case Utterance():
                             turn = await settle(talk, tasks, turn, event)
             watching.cancel()
+            warming.cancel()
     except* AssistantError as group:
         raise _first(group) from None
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
 from assistant.backends import Camera, Microphone, Speaker, load
-from assistant.conversation import Devices, Models, Rules, Talk, converse, prefill, think
+from assistant.conversation import Devices, Models, Rules, Talk, converse, think
 from assistant.errors import ConfigError, EngineError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
@@ -192,7 +192,6 @@ async def talk_over(
     devices = open_devices(clock)
     log = EventLog(clock, *sinks)
     talk = make_talk(config, engines, devices, clock, log)
-    await prefill(talk)
     log.emit(
         "ready",
         engines={slot: {"name": c.name, "why": c.why} for slot, c in engines.chosen.items()},
