@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import selectors
 import signal
+import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 
@@ -73,9 +74,9 @@ def is_virtual() -> bool:
 def run(main: Any, *, fast: bool) -> Any:
     """Run a coroutine on a loop of the wanted pace; Ctrl-C cancels it and then raises KeyboardInterrupt."""
     try:
-        with asyncio.Runner(loop_factory=VirtualLoop if fast else None) as runner:
+        with ExitStack() as closing:
             with _undisturbed():
-                runner.get_loop()
+                runner = closing.enter_context(asyncio.Runner(loop_factory=VirtualLoop if fast else None))
             return runner.run(main)
     finally:
         main.close()  # where Ctrl-C came before it began
@@ -83,12 +84,18 @@ def run(main: Any, *, fast: bool) -> Any:
 
 @contextmanager
 def _undisturbed() -> Generator[None]:
-    """Hold Ctrl-C back: a loop that is interrupted while it is made cannot be closed."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Hold Ctrl-C back: a loop that is interrupted while it is made cannot be closed.
+
+    Blocking the signal would not do: libraries have threads of their own by now, and one of those would take it.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
