@@ -10,34 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pulse
-import pytest
 import soundfile
-
-from assistant.backends.files import read_sound
-
-
-@pytest.fixture(scope="module")
-def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pulse.PulseAudio]:
-    with pulse.pulse_audio(tmp_path_factory.mktemp("pulse")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def question(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's first question, as a file of its own."""
-    from assistant.demo import script
-
-    demo = script()
-    asked = demo.questions[0]
-    pcm = read_sound(demo.sound)[int(16_000 * (asked.began_s - 0.3)) : int(16_000 * (asked.ended_s + 0.3))]
-    path = tmp_path_factory.mktemp("question") / "question.wav"
-    soundfile.write(path, pcm, 16_000)
-    return path
 
 
 def events(path: Path) -> list[dict]:
@@ -71,12 +49,12 @@ def live(card: pulse.PulseAudio, log: Path, during: Callable[[subprocess.Popen],
     return events(log)
 
 
-def test_a_question_into_the_microphone_is_answered_over_the_loudspeaker(card, question, tmp_path):
+def test_a_question_into_the_microphone_is_answered_over_the_loudspeaker(card, first_question, tmp_path):
     log, wav = tmp_path / "events.jsonl", tmp_path / "heard.wav"
 
     def talk(process: subprocess.Popen) -> None:
         with card.recording(wav):
-            assert card.play(question).wait(30) == 0
+            assert card.play(first_question).wait(30) == 0
             wait_for(log, "exchange", process)
 
     logged = live(card, log, talk)
@@ -88,13 +66,13 @@ def test_a_question_into_the_microphone_is_answered_over_the_loudspeaker(card, q
     assert voiced.sum() > 0.2 * rate_hz
 
 
-def test_over_an_open_loudspeaker_it_does_not_answer_itself(card, question, tmp_path):
+def test_over_an_open_loudspeaker_it_does_not_answer_itself(card, first_question, tmp_path):
     log = tmp_path / "events.jsonl"
     loop = ["pactl", "load-module", "module-loopback", "source=spk.monitor", "sink=micfeed", "latency_msec=60"]
     module = subprocess.run(loop, env=card.env, capture_output=True, text=True, check=True).stdout.strip()
 
     def talk(process: subprocess.Popen) -> None:
-        assert card.play(question).wait(30) == 0
+        assert card.play(first_question).wait(30) == 0
         wait_for(log, "exchange", process)
         time.sleep(4)  # real time: long enough for it to answer itself, if it hears itself
 

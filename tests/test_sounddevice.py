@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from ctypes.util import find_library
 from pathlib import Path
 
@@ -23,12 +22,6 @@ from assistant.events import Samples
 
 PROGRAMS = Path(__file__).with_name("pulse_programs.py")
 RATE_HZ = 16_000
-
-
-@pytest.fixture(scope="module")
-def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pulse.PulseAudio]:
-    with pulse.pulse_audio(tmp_path_factory.mktemp("pulse")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

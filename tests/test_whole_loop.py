@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 
 from assistant.backends.files import read_sound
@@ -55,7 +54,6 @@ def whisper(shared: Path) -> tuple[str, ...]:
     return "recogniser.engine=whisper", f"recogniser.whisper.model={fixture}"
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_the_named_engines_hold_a_talk(shared, tmp_path):
     """Whisper (a fixture that knows these clips by heart), a random vision-language model, a random VITS."""
     import tiny_models
@@ -106,15 +104,13 @@ def test_a_sensible_talk_with_whispers_fixture_and_the_built_in_mind(shared, tmp
     assert exchanges[0]["said"] != exchanges[1]["said"]
 
 
-def test_the_built_in_engines_read_a_sign_that_is_held_up(shared, tmp_path):
+def test_the_built_in_engines_read_a_sign_that_is_held_up(first_question, tmp_path):
     from assistant.demo import script
 
     demo = script()
     question = demo.questions[0]
-    said = read_sound(demo.sound)[int((question.began_s - 0.3) * RATE_HZ) : int((question.ended_s + 0.3) * RATE_HZ)]
-    soundfile.write(tmp_path / "said.wav", said, RATE_HZ)
     shown = [path for at_s, path in demo.pictures if at_s <= question.began_s][-1]
-    events, _ = talk(tmp_path, tmp_path / "said.wav", shown)
+    events, _ = talk(tmp_path, first_question, shown)
     (exchange,) = of(events, "exchange")
     assert all(expected.lower() in exchange["heard"].lower() for expected in question.expected)
 
