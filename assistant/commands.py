@@ -105,11 +105,12 @@ def say(
 ) -> None:
     """Say a text aloud, or write it as a sound file."""
     from assistant import speaking
+    from assistant.running import language_of
 
     if not text.strip():
         raise AssistantError("wanted a text to say, got nothing; write it in quotes")
     voice = _engine(config, "voice")
-    pcm, rate_hz = speaking.say(text, _language(config, text), voice)
+    pcm, rate_hz = speaking.say(text, language_of(config, text), voice)
     if out is None:
         _play(config, pcm, rate_hz)
     else:
@@ -135,8 +136,7 @@ def hear(
     try:
         for file in files:
             words = hear_file(file, recogniser, activity, config.assistant.language)
-            timed = [[w.text, round(w.began_s, 3), round(w.ended_s, 3), round(w.p, 3)] for w in words.words]
-            heard.append({"file": str(file), "text": words.text, "language": words.language, "words": timed})
+            heard.append({"file": str(file), "text": words.text, "language": words.language, "words": words.timed})
             if not as_json:
                 _echo(words.text if len(files) == 1 else f"{file}: {words.text}")
     finally:  # a bad file does not take what was heard before it
@@ -320,11 +320,6 @@ def _engine(config: Config, slot: str) -> Any:
     if slot in ("recogniser", "voice"):
         running.check_language(config, slot, engine)
     return engine
-
-
-def _language(config: Config, text: str) -> str:
-    wanted = config.assistant.language
-    return wanted if wanted != "auto" else "zh" if any("\u4e00" <= c <= "\u9fff" for c in text) else "en"
 
 
 def _play(config: Config, pcm: Any, rate_hz: int) -> None:

@@ -26,18 +26,20 @@ from assistant.events import (
     HearingEvent,
     Onset,
     Pause,
+    Phrase,
     Resumed,
     Speaking,
     Utterance,
     Words,
+    join_words,
 )
-from assistant.fusing import Fusion, fuse
+from assistant.fusing import Fusion, choose_mode, fuse
 from assistant.grounding import asks_to_see
 from assistant.hearing import TurnTaking, hear
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
 from assistant.seeing import Sight, recall
-from assistant.speaking import ReplyText, Span, heard, make_phrase, speakable
+from assistant.speaking import ReplyText, Span, Spoken, heard, make_phrase, speakable
 from assistant.timing import Marks, stages_ms
 from assistant.transcribing import Segment, Transcriber, joined
 from assistant.workers import Worker
@@ -65,12 +67,12 @@ class Models:
     transcriber: Transcriber
     mind: Worker[Mind]
     voice: Worker[Voice]
-    eyes: Worker[Eyes] | None
+    eyes: Worker[Eyes]
 
     @property
     def busy_s(self) -> float:
         """Processor seconds all engines of a reply have taken so far."""
-        return self.mind.busy_s + self.voice.busy_s + (self.eyes.busy_s if self.eyes else 0.0)
+        return self.mind.busy_s + self.voice.busy_s + self.eyes.busy_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,6 @@ async def answer(talk: Talk, draft: Draft) -> None:
 async def reply(talk: Talk, draft: Draft) -> None:
     """Recognise, look, think, and speak phrase by phrase; in the end commit what was heard."""
     clock, speaker, marks, log = talk.clock, talk.devices.speaker, draft.marks, draft.log
-    voice = talk.models.voice
     said, fusion, text = "", Fusion("none", ""), ReplyText()
     try:
         words = await understand(talk, draft)
@@ -322,10 +323,10 @@ async def reply(talk: Talk, draft: Draft) -> None:
                 if not spoken.text:
                     continue
                 log.emit("phrase", text=spoken.text)
-                speech = await voice.stoppable(voice.model.synthesise, spoken.text, words.language, cost="synthesise")
+                phrase = await voiced(talk.models.voice, span.begin, spoken, words.language)
                 marks.speak_s = marks.speak_s or clock.now_s()
                 await draft.gate.wait()
-                sounds_s = await speaker.play(make_phrase(span.begin, spoken, speech))
+                sounds_s = await speaker.play(phrase)
                 log.emit(
                     "playing", text=text.generated[span.begin : span.end].strip(), first_sample_s=round(sounds_s, 4)
                 )
@@ -392,14 +393,19 @@ async def ahead(source: AsyncGenerator[T], size: int = 2) -> AsyncGenerator[T]:
         task.cancel()
 
 
+async def voiced(voice: Worker[Voice], begin: int, spoken: Spoken, language: str) -> Phrase:
+    """The phrase that begins at character `begin` of a reply, as sound."""
+    speech = await voice.stoppable(voice.model.synthesise, spoken.text, language, cost="synthesise")
+    return make_phrase(begin, spoken, speech)
+
+
 async def understand(talk: Talk, draft: Draft) -> Words:
     """The final words of the turn, with what was said before and got no answer in front of them."""
     earlier = [await joined(segments) for segments in draft.before]
     words = await joined(draft.segments)
     language = words.language if talk.rules.language == "auto" else talk.rules.language
-    timed = [[w.text, round(w.began_s, 3), round(w.ended_s, 3), round(w.p, 3)] for w in words.words]
-    draft.log.emit("words", text=words.text, final=True, language=language, words=timed)
-    text = " ".join(w.text for w in (*earlier, words) if w.text) if words.text else ""
+    draft.log.emit("words", text=words.text, final=True, language=language, words=words.timed)
+    text = join_words([*earlier, words]).text if words.text else ""
     return Words(text, words.words, language)
 
 
@@ -407,7 +413,8 @@ async def look(talk: Talk, draft: Draft, words: Words) -> Fusion:
     """What sight adds to this turn; waits for the picture to be read only where the question needs it."""
     rules, mind = talk.rules, talk.models.mind.model
     glimpse = draft.glimpse
-    if glimpse is not None and not mind.sees and asks_to_see(words.text):
+    late = choose_mode(rules.fusion, mind.sees)[0] == "late"
+    if glimpse is not None and late and asks_to_see(words.text):
         try:
             glimpse = await asyncio.wait_for(talk.sight.read(glimpse), rules.see_wait_s)
         except TimeoutError:
@@ -468,12 +475,11 @@ async def prefill(talk: Talk) -> None:
 
 async def apologise(talk: Talk) -> None:
     """Say in one sentence that a turn was lost; if not even that can be said, the log has it."""
-    voice, speaker = talk.models.voice, talk.devices.speaker
+    speaker = talk.devices.speaker
     language = "zh" if talk.rules.language == "zh" else "en"
     spoken = speakable(prompt("trouble", language), language)
     try:
-        speech = await voice.stoppable(voice.model.synthesise, spoken.text, language, cost="synthesise")
-        await speaker.play(make_phrase(0, spoken, speech))
+        await speaker.play(await voiced(talk.models.voice, 0, spoken, language))
         await speaker.drain()
     except EngineError as error:
         talk.log.emit("trouble", where="voice", message=str(error), kept_going=True)

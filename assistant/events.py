@@ -6,6 +6,7 @@ Pictures are uint8 arrays of shape (height, width, 3), red first. Knows numpy an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,6 +120,20 @@ class Words:
         """The same words, `by_s` later: engines count from the start of a segment, everyone else from the session's."""
         moved = tuple(Word(w.text, w.began_s + by_s, w.ended_s + by_s, w.p) for w in self.words)
         return Words(self.text, moved, self.language)
+
+    @property
+    def timed(self) -> list[list[str | float]]:
+        """[word, began_s, ended_s, confidence] for each word, as the event log and `--json` have them."""
+        return [[w.text, round(w.began_s, 3), round(w.ended_s, 3), round(w.p, 3)] for w in self.words]
+
+
+def join_words(parts: Sequence[Words]) -> Words:
+    """One after the other; in the language of the last that says something, Chinese without spaces between."""
+    spoken = [part for part in parts if part.text]
+    if not spoken:
+        return Words("", (), parts[-1].language if parts else "en")
+    space = "" if spoken[-1].language == "zh" else " "
+    return Words(space.join(p.text for p in spoken), tuple(w for p in spoken for w in p.words), spoken[-1].language)
 
 
 # ---------------------------------------------------------------- sight

@@ -22,7 +22,8 @@ from assistant.conversation import Devices, Models, Rules, Talk, converse, think
 from assistant.errors import ConfigError, EngineError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
-from assistant.fusing import fuse
+from assistant.fusing import choose_mode, fuse
+from assistant.grounding.words import is_chinese
 from assistant.hearing import TurnTaking
 from assistant.pacing import Clock, Costs
 from assistant.prompting import compose, prompt
@@ -103,6 +104,12 @@ def check_language(config: Config, slot: str, engine: Any) -> None:
         )
 
 
+def language_of(config: Config, text: str) -> str:
+    """The language a text is answered or spoken in: the one that was asked for, else its own."""
+    wanted = config.assistant.language
+    return wanted if wanted != "auto" else "zh" if is_chinese(text) else "en"
+
+
 async def hire(config: Config, slot: str, name: str, costs: Costs | None = None) -> Worker[Any]:
     """Load one engine on a worker of its own."""
     worker = await Worker.start(slot, lambda: load(slot, name, **options(config, slot, name)), costs)
@@ -164,8 +171,7 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
     """A conversation that has not begun."""
 
     def partial(words: Words) -> None:
-        timed = [[w.text, round(w.began_s, 3), round(w.ended_s, 3), round(w.p, 3)] for w in words.words]
-        log.emit("words", text=words.text, final=False, language=words.language, words=timed)
+        log.emit("words", text=words.text, final=False, language=words.language, words=words.timed)
 
     conversation = Conversation()
     transcriber = Transcriber(engines.recogniser, config.assistant.language, partial)
@@ -258,7 +264,6 @@ def run_session(
     if fast and not (config.microphone.source == "none" or Path(config.microphone.source).suffix):
         raise ConfigError("wanted a sound file as microphone for --pace fast, got a device; add --microphone FILE.wav")
     costs = read_costs(costs_path)
-    prepare(config, display)
     _run(lambda clock: open_devices(config, clock), config, costs, events_path, display, fast=fast)
 
 
@@ -271,6 +276,7 @@ def _run(
     *,
     fast: bool,
 ) -> None:
+    prepare(config, display)
     events = EventFile(events_path) if events_path is not None else None
     sinks: list[Sink] = [events] if events is not None else []
     if display is not None:
@@ -338,7 +344,6 @@ def demo(config: Config, out: Path, display: Any = None) -> None:
     except OSError as error:
         raise OutputError(f"wanted to write the demo to {out}, {error.strerror}; choose another --out") from error
     talk = script()
-    prepare(config, display)
 
     def open_them(clock: Clock) -> Devices:
         return Devices(
@@ -360,9 +365,9 @@ def demo(config: Config, out: Path, display: Any = None) -> None:
 def look(config: Config, images: Sequence[Path], question: str | None, mode: str | None = None) -> dict[str, Any]:
     """`assistant look`: answer a question about pictures and videos, or describe them; the contract's keys.
 
-    The last picture is the one in view; those before it are memory, a second apart.
+    The last picture is the one in view; those before it are memory, a second apart. The weights must be here
+    (`prepare`).
     """
-    prepare(config)
     return pacing.run(_look(config, images, question, mode), fast=False)
 
 
@@ -389,20 +394,18 @@ async def _look(config: Config, images: Sequence[Path], question: str | None, mo
             glimpses.append(Glimpse(len(glimpses) + 1, float(len(glimpses)), image, why="asked"))
     chosen = choose(config)
     eyes, mind = await asyncio.gather(*(hire(config, slot, chosen[slot].name) for slot in ("eyes", "mind")))
-    language = config.assistant.language
-    asked = question or prompt("describe", language)
-    if language == "auto":
-        language = "zh" if any("\u4e00" <= c <= "\u9fff" for c in asked) else "en"
+    mode = mode or config.fusion.mode
+    asked = question or prompt("describe", config.assistant.language)
+    language = language_of(config, asked)
     try:
-        seeing = mind.model.sees and mode != "late"
-        if not seeing:
+        if choose_mode(mode, mind.model.sees)[0] == "late":
             glimpses = [replace(g, findings=await eyes.call(eyes.model.look, g.image, cost="look")) for g in glimpses]
         fusion = fuse(
             asked,
             glimpses[-1],
             glimpses,
             (),
-            mode=mode or config.fusion.mode,
+            mode=mode,
             mind_sees=mind.model.sees,
             mind_free=mind.model.free,
             now_s=float(len(glimpses)),

@@ -77,9 +77,7 @@ def recall(glimpses: Sequence[Glimpse], at_s: float) -> Glimpse | None:
 class Sight:
     """A camera, the eyes, and the memory in `conversation.glimpses`."""
 
-    def __init__(
-        self, camera: Camera, eyes: Worker[Eyes] | None, conversation: Conversation, clock: Clock, log: Log
-    ) -> None:
+    def __init__(self, camera: Camera, eyes: Worker[Eyes], conversation: Conversation, clock: Clock, log: Log) -> None:
         self._camera = camera
         self._eyes = eyes
         self._conversation = conversation
@@ -110,7 +108,7 @@ class Sight:
         for known in self._conversation.glimpses:
             if known.id == glimpse.id and known.findings is not None:
                 return known
-        if glimpse.findings is not None or self._eyes is None:
+        if glimpse.findings is not None:
             return glimpse
         return await asyncio.shield(self._reading.get(glimpse.id) or self._start_reading(glimpse))
 
@@ -127,7 +125,6 @@ class Sight:
         return task
 
     async def _read(self, glimpse: Glimpse) -> Glimpse:
-        assert self._eyes is not None
         try:
             findings = await self._eyes.call(self._eyes.model.look, glimpse.image, cost="look")
             known = replace(glimpse, findings=findings)

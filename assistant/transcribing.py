@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from assistant.backends import Recogniser
-from assistant.events import Block, Samples, Words
+from assistant.events import Block, Samples, Words, join_words
 from assistant.workers import Worker
 
 Segment = asyncio.Task[Words]
@@ -93,22 +93,16 @@ class Transcriber:
                 sound.waiting.clear()
                 words = await call(recogniser.feed, state, pcm, cost="feed")
                 if words is not None and words.text:
-                    self._partial(_join([*(s.result() for s in before if _finished(s)), words.shifted(sound.began_s)]))
+                    self._partial(
+                        join_words([*(s.result() for s in before if _finished(s)), words.shifted(sound.began_s)])
+                    )
             if sound.closed:
                 return (await call(recogniser.finish, state, cost="finish")).shifted(sound.began_s)
 
 
 async def joined(segments: Sequence[Segment]) -> Words:
     """The final words of a turn. Raises what the recogniser raised; cancelling this does not cancel the segments."""
-    return _join([await asyncio.shield(segment) for segment in segments])
-
-
-def _join(parts: Sequence[Words]) -> Words:
-    spoken = [part for part in parts if part.text]
-    if not spoken:
-        return Words("", (), parts[-1].language if parts else "en")
-    space = "" if spoken[-1].language == "zh" else " "
-    return Words(space.join(p.text for p in spoken), tuple(w for p in spoken for w in p.words), spoken[-1].language)
+    return join_words([await asyncio.shield(segment) for segment in segments])
 
 
 def _finished(segment: Segment) -> bool:

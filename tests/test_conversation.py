@@ -280,6 +280,20 @@ def test_without_memory_nothing_outlives_its_turn():
     assert all(m.role in ("system", "user") for m in held.mind.heard[-1]) and len(held.mind.heard[-1]) == 2
 
 
+def test_late_fusion_reads_the_picture_for_a_mind_that_could_see_it_too():
+    picture = [(0, np.full((48, 64, 3), 90, np.uint8))]
+    held = talk_through(
+        [(0.2, 1)],
+        ["what does it say"],
+        mind=ScriptedMind(sees=True),
+        pictures=picture,
+        lines=["GREEN TEA"],
+        rules=Rules(fusion="late", watch_interval_s=60),  # nothing is read in the background
+    )
+    assert [f["mode"] for f in held.all("fusion")] == ["late"]
+    assert "GREEN TEA" in held.mind.heard[-1][-1].text and not held.mind.heard[-1][-1].images
+
+
 # ---------------------------------------------------------------- a mind that is held to what is true
 
 

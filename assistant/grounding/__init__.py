@@ -38,8 +38,7 @@ class Grounds:
 
     kind: evidence, comparison, refusal or chat. winners: what answers. sentences: the replies that are true, the best
     first; empty for chat. why: one line for the log. context: all that was found, for a mind that answers freely.
-    brief:
-    only what answers, for a mind whose context is dear. grammar: GBNF that admits only `sentences`; None for chat.
+    grammar: GBNF that admits only `sentences`; None for chat.
     """
 
     kind: str
@@ -47,7 +46,6 @@ class Grounds:
     sentences: tuple[str, ...]
     why: str
     context: str
-    brief: str
     grammar: str | None
 
 
@@ -75,11 +73,9 @@ def ground(
         best, choices = found
         why = f"{asked.wording}: '{best[0].evidence.text}' scores {best[0].score:.2f}"
         winners = tuple(r.evidence for r in best)
-        return Grounds(
-            "evidence", winners, choices, why, context, wording.brief(winners, language), wording.grammar(choices)
-        )
+        return Grounds("evidence", winners, choices, why, context, wording.grammar(choices))
     if not sight and not asked.pointing and not asked.talk:
-        return Grounds("chat", (), (), "chat: nothing has been seen and nothing is pointed at", context, "", None)
+        return Grounds("chat", (), (), "chat: nothing has been seen and nothing is pointed at", context, None)
     return _refused(
         "refusal.said" if asked.talk else "refusal.sight", f"{asked.wording}: nothing fits", context, language
     )
@@ -105,19 +101,19 @@ def _small_talk(question: str, context: str, language: str) -> Grounds:
     said = told([Exchange(0.0, question, "", "", cut=False)], 0.0)
     fact = next((e for e in said if e.kind == "fact" and e.sense == "said"), None)
     if fact is None and not lexicon.pattern("tells").search(words):
-        return Grounds("chat", (), (), "chat: neither sight nor talk is asked for", context, "", None)
+        return Grounds("chat", (), (), "chat: neither sight nor talk is asked for", context, None)
     name = "noted" if fact is None else "met" if fact.beside[0].startswith("name") else "told"
     slots = {"x": str(fact.value), "label": plain(fact.beside[0])} if fact else {}
     if name == "met":
         slots["x"] = slots["x"].title()
     choices = wording.sentences(f"grounds.{name}", language, slots)
     winners = (fact,) if fact else ()
-    return Grounds("evidence", winners, choices, f"{name}: a fact is told", context, "", wording.grammar(choices))
+    return Grounds("evidence", winners, choices, f"{name}: a fact is told", context, wording.grammar(choices))
 
 
 def _refused(name: str, why: str, context: str, language: str) -> Grounds:
     choices = wording.sentences(name, language, {})
-    return Grounds("refusal", (), choices, f"refusal: {why}", context, "", wording.grammar(choices))
+    return Grounds("refusal", (), choices, f"refusal: {why}", context, wording.grammar(choices))
 
 
 # ---------------------------------------------------------------- from sight
@@ -317,9 +313,7 @@ def _compared(asked: Question, things: Sequence[Shown], context: str, language: 
     choices = wording.sentences(_comparison_frames(asked, outcome), language, slots)
     why = f"comparison: {asked.comparing.word}: {slots['low']} against {slots['high']}"
     winners = (outcome.winner.evidence, outcome.other.evidence)
-    return Grounds(
-        "comparison", winners, choices, why, context, wording.brief(winners, language), wording.grammar(choices)
-    )
+    return Grounds("comparison", winners, choices, why, context, wording.grammar(choices))
 
 
 def _comparison_frames(asked: Question, outcome: Compared) -> str:

@@ -71,7 +71,7 @@ def label(evidence: Evidence) -> str:
 
 def context(sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], now_s: float, language: str) -> str:
     """Everything that was found, as text with score and age, oldest picture first, for the mind's context."""
-    heading, text_line, other = frames("grounds.context", language)[:3]
+    heading, text_line, other = frames("grounds.context", language)
     lines: list[str] = []
     for glimpse, evidence in sight:
         items = [e for e in evidence if e.kind in ("paragraph", "code", "object", "colour")]
@@ -82,19 +82,6 @@ def context(sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], now_s: float,
             slots = {"kind": e.kind, "x": e.text, "score": f"{e.score:.2f}"}
             lines.append(_filled(text_line if e.kind == "paragraph" else other, slots))
     return "\n".join(lines)
-
-
-def brief(winners: Sequence[Evidence], language: str) -> str:
-    """What answers, one line each: for a mind whose context is dear."""
-    frame = frames("grounds.context", language)[3]
-    lines = [
-        _filled(
-            frame,
-            {"line": spoken(" ".join((*e.beside[:1], e.text))), "ago": f"{e.age_s:.0f}", "score": f"{e.score:.2f}"},
-        )
-        for e in winners
-    ]
-    return "\n".join(dict.fromkeys(lines))
 
 
 def _filled(frame: str, slots: Mapping[str, str]) -> str:

@@ -21,7 +21,18 @@ import numpy as np
 from assistant.backends import Recogniser, VoiceActivity
 from assistant.backends.files import read_sound
 from assistant.errors import AssistantError, SourceError
-from assistant.events import HEARING_RATE_HZ, Block, FalseAlarm, Onset, Pause, Resumed, Samples, Utterance, Words
+from assistant.events import (
+    HEARING_RATE_HZ,
+    Block,
+    FalseAlarm,
+    Onset,
+    Pause,
+    Resumed,
+    Samples,
+    Utterance,
+    Words,
+    join_words,
+)
 from assistant.hearing import Ear, TurnTaking, listen
 
 BLOCK = 512
@@ -79,11 +90,7 @@ def hear_sound(
         there = pcm[stretch.begin : stretch.end]
         sound[: len(there)] = there
         heard.append(_hear_stretch(sound, stretch, recogniser, language, latency or Latency()))
-    spoken = [words for words in heard if words.text]
-    if not spoken:
-        return Words("", (), "en" if language == "auto" else language)
-    space = "" if spoken[-1].language == "zh" else " "
-    return Words(space.join(w.text for w in spoken), tuple(w for s in spoken for w in s.words), spoken[-1].language)
+    return join_words([*heard, Words("", (), "en" if language == "auto" else language)])
 
 
 def hear_file(path: Path, recogniser: Recogniser, activity: VoiceActivity, language: str = "auto") -> Words:
@@ -119,7 +126,7 @@ def evaluate_hearing(folder: Path, recogniser: Recogniser, activity: VoiceActivi
 
     A recording that cannot be read is a failure in the report. Raises SourceError where the table is missing or wrong.
     """
-    rows = _table(folder / "transcripts.tsv", ("file", "transcript"))
+    rows = read_table(folder / "transcripts.tsv", ("file", "transcript"))
     latency, left_out = Latency(), 0
     failures: list[dict[str, str]] = []
     pairs: list[tuple[str, str, str]] = []
@@ -168,7 +175,7 @@ def _invented(
     folder: Path, recogniser: Recogniser, activity: VoiceActivity, failures: list[dict[str, str]]
 ) -> Iterator[dict[str, str]]:
     table = folder / "nonspeech" / "list.tsv"
-    for row in _table(table, ("file",)) if table.is_file() else ():
+    for row in read_table(table, ("file",)) if table.is_file() else ():
         try:
             words = hear_sound(read_sound(table.parent / row["file"]), recogniser, activity, "auto")
         except AssistantError as error:
@@ -178,7 +185,8 @@ def _invented(
             yield {"file": row["file"], "text": words.text}
 
 
-def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a tab-separated table that has these columns, all filled. Raises SourceError."""
     try:
         with path.open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))

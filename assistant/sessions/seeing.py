@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from assistant.backends import Eyes, Message, Mind, load
+from assistant.backends import Eyes, Mind, load
+from assistant.backends.pictures import read_picture
 from assistant.errors import SourceError
-from assistant.events import Glimpse, Image
+from assistant.events import Glimpse
+from assistant.fusing import fuse
 from assistant.grounding import Grounds, ground
 from assistant.grounding.words import plain
 from assistant.prompting import compose
@@ -139,30 +141,20 @@ def read_questions(folder: Path) -> list[Asked]:
     return found
 
 
-def read_picture(file: Path) -> Image:
-    """A picture as uint8 (height, width, 3), red first. Raises SourceError where it is none."""
-    from PIL import Image as Pictures
-    from PIL import ImageOps
-
-    try:
-        with Pictures.open(file) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise SourceError(
-            f"wanted a picture in {file}, got '{error}'; use a file that an image viewer opens"
-        ) from error
-
-
 def _answer(asked: Asked, glimpse: Glimpse, mind: Mind | None, looked_ms: float) -> Answered:
     began = time.perf_counter()
     grounds = ground(asked.question, [glimpse], [], 0.0, asked.language)
     answer = grounds.sentences[0] if grounds.sentences else ""
     if mind is not None:
-        seen = grounds.context if mind.free else grounds.brief
-        messages: list[Message] = compose(
-            asked.question, (), language=asked.language, seen=seen, budget_tokens=BUDGET_TOKENS, count=mind.count
-        )
-        answer = "".join(mind.reply(messages, lambda: False, None if mind.free else grounds.grammar))
+        fusion = fuse(
+            asked.question, glimpse, [glimpse], (), mode="late", mind_sees=mind.sees, mind_free=mind.free, now_s=0.0,
+            language=asked.language,
+        )  # fmt: skip
+        messages = compose(
+            asked.question, (), language=asked.language, free=mind.free, seen=fusion.context,
+            budget_tokens=BUDGET_TOKENS, count=mind.count,
+        )  # fmt: skip
+        answer = "".join(mind.reply(messages, lambda: False, fusion.grammar))
     return Answered(asked, grounds, answer, looked_ms + 1000 * (time.perf_counter() - began))
 
 

@@ -8,7 +8,6 @@ no engine's inside.
 from __future__ import annotations
 
 import asyncio
-import csv
 import os
 import platform
 import resource
@@ -32,6 +31,7 @@ from assistant.errors import SourceError
 from assistant.events import HEARING_RATE_HZ, Image, Samples
 from assistant.pacing import Clock
 from assistant.running import Engines, load_engines, talk_over
+from assistant.sessions.hearing import read_table
 
 if TYPE_CHECKING:
     from assistant.config import Config
@@ -207,12 +207,9 @@ def _summary(values: Sequence[float]) -> dict[str, Any]:
 def short_recordings(folder: Path) -> list[Recording]:
     """The English recordings of up to 4 s in `transcripts.tsv`. Raises SourceError."""
     table = folder / "transcripts.tsv"
-    if not table.is_file():
-        raise SourceError(f"wanted a folder with a transcripts.tsv, found none in {folder}; see the README on corpora")
-    with table.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
+    rows = read_table(table, ("file",))
     picture = demo_recordings()[0].picture
-    sounds = [(row["file"], read_sound(folder / row["file"])) for row in rows if row.get("lang", "en") == "en"]
+    sounds = [(row["file"], read_sound(folder / row["file"])) for row in rows if (row.get("lang") or "en") == "en"]
     short = [Recording(name, pcm, picture) for name, pcm in sounds if len(pcm) <= SHORT_S * HEARING_RATE_HZ]
     if not short:
         raise SourceError(f"wanted English recordings of up to {SHORT_S:.0f} s in {table}, found none; add some")
