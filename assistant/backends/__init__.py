@@ -154,7 +154,15 @@ class Speaker(Protocol):
 
     @property
     def sounding(self) -> bool:
-        """Something is sounding, or waiting to."""
+        """Something is sounding, waiting to, or held back."""
+        ...
+
+    def hold(self) -> None:
+        """Silence at once, and keep what has not sounded; `play` holds back until `go_on` or `stop`."""
+        ...
+
+    def go_on(self) -> None:
+        """Go on with what was held, from the beginning of the word that was cut, as loud as ever."""
         ...
 
     def duck(self) -> None:

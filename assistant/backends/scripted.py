@@ -200,7 +200,7 @@ class Sounded:
 
 
 class RecordingSpeaker(SilentSpeaker):
-    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, duck, restore."""
+    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, hold, go_on, duck, restore."""
 
     def __init__(self, clock: Clock):
         super().__init__(clock)
@@ -217,6 +217,16 @@ class RecordingSpeaker(SilentSpeaker):
         """Stop, and note it."""
         self.record.append(Sounded(self._its_clock.now_s(), "stop"))
         return super().stop()
+
+    def hold(self) -> None:
+        """Hold, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "hold"))
+        super().hold()
+
+    def go_on(self) -> None:
+        """Go on, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "go_on"))
+        super().go_on()
 
     def duck(self) -> None:
         """Duck, and note it."""
