@@ -3,7 +3,8 @@
 `converse` is the one main loop: it turns what is heard into turns. `answer` is one reply, and one asyncio task: all
 that belongs to it lives in its stack frame, barge-in cancels it, and its `finally` asks the loudspeaker what was heard
 and commits exactly that. A reply is begun at the first pause behind a closed gate, and only one whose gate opened may
-touch the loudspeaker or the history. Knows the seams, and no engine.
+touch the loudspeaker or the history. A voice over a reply claims the floor: the reply falls silent, and `contest` finds
+out whether it is over or goes on at the word it was in. Knows the seams, and no engine.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from assistant.events import (
 )
 from assistant.fusing import Fusion, choose_mode, fuse
 from assistant.grounding import asks_to_see
-from assistant.hearing import TurnTaking, hear
+from assistant.hearing import Outlook, TurnTaking, hear
+from assistant.interrupting import Claim, Judged, weigh
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
 from assistant.seeing import Sight, recall
@@ -81,6 +83,8 @@ class Rules:
 
     language: str = "auto"
     turn: TurnTaking = field(default_factory=TurnTaking)
+    decide_s: float = 0.7
+    """a voice over a reply that lasts this long after it was confirmed is an interruption, whatever its words"""
     fusion: str = "auto"
     see_wait_s: float = 3.0
     """a turn that asks about the picture waits this long for it to be read"""
@@ -101,8 +105,14 @@ class Talk:
     clock: Clock
     log: EventLog
     sight: Sight
+    tasks: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
+    outlook: Outlook = field(default_factory=Outlook)
     unanswered: list[tuple[Segment, ...]] = field(default_factory=list[tuple[Segment, ...]])
     """utterances that were said and got no answer that was heard; grows at `Utterance` only"""
+    language: str = "en"
+    """what was spoken last"""
+    warming: asyncio.Task[None] | None = None
+    """has the mind read ahead"""
     troubles: int = 0
     """turns that failed since the last that did not"""
 
@@ -113,8 +123,8 @@ class Draft:
 
     segments: tuple[Segment, ...]
     glimpse: Glimpse | None
-    before: tuple[tuple[Segment, ...], ...]
-    """what was said earlier and got no answer yet"""
+    claim: Claim | None
+    """the words were said over another reply: they are answered if they turn out to interrupt it"""
     marks: Marks
     log: HeldLog
     busy_s: float
@@ -148,15 +158,18 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
 
     Cancelling it (Ctrl-C) ends the reply that is being spoken, and commits what was heard of it.
     """
-    turn: Turn | None = None
+    speaker = talk.devices.speaker
+    reply: Turn | None = None  # has the floor: it thinks or speaks
+    draft: Turn | None = None  # would answer what is being said, behind its gate
+    claim: Claim | None = None  # a voice over the reply
 
     def busy() -> bool:
-        return (turn is not None and turn.alive) or talk.devices.speaker.sounding
+        return any(turn is not None and turn.alive for turn in (reply, draft)) or speaker.sounding
 
     try:
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(talk.sight.watch(talk.rules.watch_interval_s))
-            warming = tasks.create_task(prefill(talk))
+        async with talk.tasks:
+            watching = talk.tasks.create_task(talk.sight.watch(talk.rules.watch_interval_s))
+            warm(talk)
             listening = hear(
                 talk.devices.microphone,
                 talk.models.activity,
@@ -164,66 +177,112 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
                 talk.rules.turn,
                 busy=busy,
                 level=level,
+                outlook=talk.outlook,
             )
             async with aclosing(listening) as events:
                 async for event in events:
                     _log_hearing(talk.log, event)
                     match event:
                         case Onset():
-                            if talk.devices.speaker.sounding:
-                                talk.devices.speaker.duck()
+                            if speaker.sounding:
+                                speaker.duck()
                         case FalseAlarm():
-                            talk.devices.speaker.restore()
-                        case Speaking():
-                            await cancel(turn)
+                            speaker.restore()
+                            await drop(talk, draft, "nothing was asked")
+                        case Speaking(voice_s):
+                            claim = take(talk, reply, voice_s)
                         case Pause(voice_s):
-                            await cancel(turn)
-                            warming.cancel()
-                            turn = begin(talk, tasks, voice_s)
-                        case Resumed():
-                            await drop(talk, turn, "resumed")
+                            if claim is not None:
+                                claim.pause(voice_s)
+                            draft = begin(talk, voice_s, claim)
+                        case Resumed(voice_s):
+                            await drop(talk, draft, "resumed")
+                            if claim is not None and claim.judged.done():
+                                claim = take(talk, reply, voice_s)
                         case Utterance():
-                            turn = await settle(talk, tasks, turn, event)
+                            reply = await settle(talk, reply, draft, claim, event)
             watching.cancel()
-            warming.cancel()
+            cool(talk)
     except* AssistantError as group:
         raise _first(group) from None
 
 
-def begin(talk: Talk, tasks: asyncio.TaskGroup, voice_ended_s: float) -> Turn:
+def take(talk: Talk, reply: Turn | None, voice_s: float) -> Claim | None:
+    """Somebody speaks. A reply that has the floor falls silent until it is known what for; None where there is none."""
+    if reply is None or not reply.alive:
+        return None
+    talk.devices.speaker.hold()
+    claim = Claim(talk.clock.now_s(), voice_s)
+    talk.tasks.create_task(contest(talk, reply, claim))
+    return claim
+
+
+async def contest(talk: Talk, reply: Turn, claim: Claim) -> None:
+    """Find out what a voice over a reply is: end the reply, or let it go on at the word it was in."""
+    transcriber, outlook = talk.models.transcriber, talk.outlook
+    try:
+        judged = await weigh(
+            claim,
+            lambda: transcriber.latest,
+            lambda: joined(transcriber.segments),
+            talk.rules.decide_s,
+            talk.clock,
+        )
+    except EngineError as error:
+        judged = Judged("interruption", f"its words are not to be had: {error}")
+    if claim.judged.done():
+        return
+    talk.log.emit("interruption", verdict=judged.verdict, why=judged.why, voice_s=round(claim.began_s, 3))
+    if judged.ends_reply:
+        await cancel(reply)
+        warm(talk)
+    else:
+        talk.devices.speaker.go_on()
+    outlook.dismissed = judged.verdict != "interruption"
+    claim.settle(judged)
+
+
+def begin(talk: Talk, voice_ended_s: float, claim: Claim | None) -> Turn:
     """Start a reply to what was said so far, behind a closed gate."""
     talk.sight.look(talk.clock.now_s(), "asked")
     draft = Draft(
         segments=talk.models.transcriber.segments,
         glimpse=recall(talk.conversation.glimpses, voice_ended_s),
-        before=tuple(u for u in talk.unanswered if u != talk.models.transcriber.segments),
+        claim=claim,
         marks=Marks(voice_ended_s),
         log=HeldLog(talk.log),
         busy_s=talk.models.busy_s,
     )
-    return Turn(draft, tasks.create_task(answer(talk, draft)))
+    return Turn(draft, talk.tasks.create_task(answer(talk, draft)))
 
 
-async def settle(talk: Talk, tasks: asyncio.TaskGroup, turn: Turn | None, said: Utterance) -> Turn:
-    """The turn is over: open the gate of the draft that was made from it, else answer anew.
+async def settle(
+    talk: Talk, reply: Turn | None, draft: Turn | None, claim: Claim | None, said: Utterance
+) -> Turn | None:
+    """The turn is over: open the gate of the draft that was made from it, else answer anew; who has the floor now.
 
     A draft that failed behind its gate is tried again here, and a failure is then told.
     """
+    if claim is not None and claim.judged.done() and claim.judged.result().verdict != "interruption":
+        talk.outlook.dismissed = False
+        await drop(talk, draft, "nothing was asked")
+        return reply
     talk.devices.speaker.restore()
+    if claim is not None:
+        claim.settle(Judged("interruption", "its words came late"))
+    await cancel(reply)
     talk.unanswered.append(talk.models.transcriber.segments)
-    if turn is not None and turn.alive and not turn.draft.gate.is_set():
-        if turn.draft.segments != talk.models.transcriber.segments:
-            await drop(talk, turn, "other words")
-        elif _id(recall(talk.conversation.glimpses, said.ended_s)) > _id(turn.draft.glimpse):
-            await drop(talk, turn, "other frame")
+    if draft is not None and draft.alive and not draft.draft.gate.is_set():
+        if draft.draft.segments != talk.models.transcriber.segments:
+            await drop(talk, draft, "other words")
+        elif _id(recall(talk.conversation.glimpses, said.ended_s)) > _id(draft.draft.glimpse):
+            await drop(talk, draft, "other frame")
         else:
-            turn.draft.open(talk.clock.now_s())
-            return turn
-    else:
-        await cancel(turn)
-    turn = begin(talk, tasks, said.ended_s)
-    turn.draft.open(talk.clock.now_s())
-    return turn
+            draft.draft.open(talk.clock.now_s())
+            return draft
+    draft = begin(talk, said.ended_s, claim)
+    draft.draft.open(talk.clock.now_s())
+    return draft
 
 
 async def cancel(turn: Turn | None) -> None:
@@ -240,13 +299,34 @@ async def drop(talk: Talk, turn: Turn | None, why: str) -> None:
         talk.log.emit("draft", why=why, cpu_ms=round(1000 * (talk.models.busy_s - turn.draft.busy_s), 1))
 
 
+def warm(talk: Talk) -> None:
+    """Have the mind read what the next prompt begins with, as it is now; a reply that begins ends it."""
+    cool(talk)
+    talk.warming = talk.tasks.create_task(prefill(talk))
+
+
+def cool(talk: Talk) -> None:
+    """Stop reading ahead."""
+    if talk.warming is not None:
+        talk.warming.cancel()
+        talk.warming = None
+
+
 def _id(glimpse: Glimpse | None) -> int:
     return glimpse.id if glimpse is not None else 0
 
 
+def _before(talk: Talk, draft: Draft) -> list[tuple[Segment, ...]]:
+    """What was said earlier than this and got no answer yet."""
+    if draft.segments in talk.unanswered:
+        return talk.unanswered[: talk.unanswered.index(draft.segments)]
+    return list(talk.unanswered)
+
+
 def _forget(talk: Talk, draft: Draft) -> None:
-    """What this draft answers is no longer unanswered."""
-    talk.unanswered = [u for u in talk.unanswered if u not in (*draft.before, draft.segments)]
+    """What this draft answers, and all that was said before it, is no longer unanswered."""
+    if draft.segments in talk.unanswered:
+        del talk.unanswered[: talk.unanswered.index(draft.segments) + 1]
 
 
 def _first(group: BaseExceptionGroup[AssistantError]) -> AssistantError:
@@ -275,10 +355,12 @@ async def answer(talk: Talk, draft: Draft) -> None:
     Raises EngineError with the third failure in a row; DeviceError and OutputError as they come.
     """
     try:
+        if draft.claim is not None and (await draft.claim.verdict()).verdict != "interruption":
+            return
         await reply(talk, draft)
         if draft.gate.is_set():
             talk.troubles = 0
-            await prefill(talk)
+            warm(talk)
     except (DeviceError, OutputError):
         raise
     except Exception as error:  # whatever an engine raised must cost one turn and not the talk
@@ -298,6 +380,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
     """Recognise, look, think, and speak phrase by phrase; in the end commit what was heard."""
     clock, speaker, marks, log = talk.clock, talk.devices.speaker, draft.marks, draft.log
     said, fusion, text = "", Fusion("none", ""), ReplyText()
+    cool(talk)
     try:
         words = await understand(talk, draft)
         said, marks.recognise_s = words.text, clock.now_s()
@@ -401,9 +484,10 @@ async def voiced(voice: Worker[Voice], begin: int, spoken: Spoken, language: str
 
 async def understand(talk: Talk, draft: Draft) -> Words:
     """The final words of the turn, with what was said before and got no answer in front of them."""
-    earlier = [await joined(segments) for segments in draft.before]
+    earlier = [await joined(segments) for segments in _before(talk, draft)]
     words = await joined(draft.segments)
     language = words.language if talk.rules.language == "auto" else talk.rules.language
+    talk.language = language if words.text else talk.language
     draft.log.emit("words", text=words.text, final=True, language=language, words=words.timed)
     text = join_words([*earlier, words]).text if words.text else ""
     return Words(text, words.words, language)
@@ -458,7 +542,7 @@ async def prefill(talk: Talk) -> None:
     """While nobody speaks, have the mind read what the next prompt begins with; whoever speaks cancels it."""
     mind, rules = talk.models.mind, talk.rules
     if isinstance(mind.model, Prefills):
-        language = "zh" if rules.language == "zh" else "en"
+        language = talk.language if rules.language == "auto" else rules.language
         *messages, _ = compose(
             "",
             talk.conversation.exchanges,
@@ -476,7 +560,7 @@ async def prefill(talk: Talk) -> None:
 async def apologise(talk: Talk) -> None:
     """Say in one sentence that a turn was lost; if not even that can be said, the log has it."""
     speaker = talk.devices.speaker
-    language = "zh" if talk.rules.language == "zh" else "en"
+    language = talk.language if talk.rules.language == "auto" else talk.rules.language
     spoken = speakable(prompt("trouble", language), language)
     try:
         await speaker.play(await voiced(talk.models.voice, 0, spoken, language))

@@ -151,7 +151,8 @@ class FileSpeaker(SilentSpeaker):
     """A loudspeaker that is a WAV file: 16 bit, mono, 24 kHz, silence where nothing sounded; sample / rate is the time.
 
     Written every half second while something sounds, and whole at any moment. Raises OutputError at the start where the
-    file cannot be written, later out of `play`, `drain` or `close`, once (never out of `stop` and the like); what was written until then stays readable.
+    file cannot be written, later out of `play`, `drain` or `close`, once; what was written until
+    then stays readable.
     """
 
     def __init__(self, path: str | os.PathLike[str], clock: Clock) -> None:

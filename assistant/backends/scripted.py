@@ -200,7 +200,7 @@ class Sounded:
 
 
 class RecordingSpeaker(SilentSpeaker):
-    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, hold, go_on, duck, restore."""
+    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, hold, go_on, duck, ..."""
 
     def __init__(self, clock: Clock):
         super().__init__(clock)
