@@ -64,6 +64,7 @@ class Scene:
     mind: Any = None
     recogniser: Any = None
     voice: Any = None
+    speaker: Any = RecordingSpeaker
     cancel_at_s: float | None = None
     block_s: float = 0.032
 
@@ -81,7 +82,7 @@ async def hold(scene: Scene) -> Held:
         recogniser, scene.rules.language, lambda w: log.emit("words", text=w.text, final=False, language=w.language)
     )
     camera = ScriptedCamera(scene.pictures)
-    speaker = RecordingSpeaker(clock)
+    speaker = scene.speaker(clock)
     microphone = ScriptedMicrophone(clock, scene.spans, scene.seconds, scene.block_s)
     talk = Talk(
         Devices(microphone, camera, speaker),
