@@ -113,6 +113,8 @@ class Talk:
     """what was spoken last"""
     warming: asyncio.Task[None] | None = None
     """has the mind read ahead"""
+    read_ahead: list[Message] = field(default_factory=list[Message])
+    """what it has read to the end"""
     troubles: int = 0
     """turns that failed since the last that did not"""
 
@@ -191,6 +193,8 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
                             await drop(talk, draft, "nothing was asked")
                         case Speaking(voice_s):
                             claim = take(talk, reply, voice_s)
+                            if claim is None:
+                                warm(talk)
                         case Pause(voice_s):
                             if claim is not None:
                                 claim.pause(voice_s)
@@ -327,6 +331,12 @@ def _forget(talk: Talk, draft: Draft) -> None:
     """What this draft answers, and all that was said before it, is no longer unanswered."""
     if draft.segments in talk.unanswered:
         del talk.unanswered[: talk.unanswered.index(draft.segments) + 1]
+
+
+def _same(some: Sequence[Message], others: Sequence[Message]) -> bool:
+    """Whether two prompts have the same words and the very same pictures: arrays do not compare."""
+    first, second = ([(m.role, m.text, *map(id, m.images)) for m in messages] for messages in (some, others))
+    return first == second
 
 
 def _first(group: BaseExceptionGroup[AssistantError]) -> AssistantError:
@@ -539,22 +549,31 @@ def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int,
 
 
 async def prefill(talk: Talk) -> None:
-    """While nobody speaks, have the mind read what the next prompt begins with; whoever speaks cancels it."""
+    """While nobody speaks, and while somebody does, have the mind read what the next prompt begins with: who it is,
+    what was said and heard before, and, for a mind that sees, what is in view.
+    """
     mind, rules = talk.models.mind, talk.rules
-    if isinstance(mind.model, Prefills):
-        language = talk.language if rules.language == "auto" else rules.language
-        *messages, _ = compose(
-            "",
-            talk.conversation.exchanges,
-            language=language,
-            free=mind.model.free,
-            budget_tokens=rules.budget_tokens,
-            count=mind.model.count,
-        )
-        try:
-            await mind.stoppable(mind.model.prefill, messages, cost="prefill")
-        except EngineError as error:  # nothing was lost; if it lasts, the next turn tells
-            talk.log.emit("trouble", where="mind", message=str(error), kept_going=True)
+    if not isinstance(mind.model, Prefills):
+        return
+    early = choose_mode(rules.fusion, mind.model.sees)[0] == "early"
+    glimpse = recall(talk.conversation.glimpses, talk.clock.now_s()) if early else None
+    messages = compose(
+        "",
+        talk.conversation.exchanges,
+        language=talk.language if rules.language == "auto" else rules.language,
+        free=mind.model.free,
+        images=(glimpse.image,) if glimpse is not None else (),
+        budget_tokens=rules.budget_tokens,
+        count=mind.model.count,
+    )
+    messages = messages if glimpse is not None else messages[:-1]
+    if _same(messages, talk.read_ahead):
+        return
+    try:
+        await mind.stoppable(mind.model.prefill, messages, cost="prefill")
+        talk.read_ahead = messages
+    except EngineError as error:  # nothing was lost; if it lasts, the next turn tells
+        talk.log.emit("trouble", where="mind", message=str(error), kept_going=True)
 
 
 async def apologise(talk: Talk) -> None:

@@ -113,6 +113,27 @@ def test_another_picture_before_the_end_of_the_turn_starts_the_reply_anew():
     assert len(held.exchanges) == 1
 
 
+def test_while_somebody_speaks_the_mind_reads_what_was_said_before_and_what_is_in_view():
+    class Reading(ScriptedMind):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            self.read = []
+
+        def prefill(self, messages, stop):
+            self.read.append(messages)
+
+    light = np.full((60, 80, 3), 240, np.uint8)
+    mind = Reading(["It is a wall."], sees=True)
+    held = talk_through(
+        [(1, 2), (6, 7)], ["what is this", "and now"], mind=mind, pictures=[(0, light[:, ::2]), (4, light)]
+    )
+    assert len(held.exchanges) == 2
+    before_second = mind.read[-2]
+    assert before_second[-1].text == "" and before_second[-1].images[0] is light
+    assert [m.text for m in before_second[1:-1]] == ["what is this", "It is a wall."]
+    assert [m.text for m in held.mind.heard[-1][:3]] == [m.text for m in before_second[:3]]
+
+
 # ---------------------------------------------------------------- barge-in
 
 
