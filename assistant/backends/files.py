@@ -82,6 +82,8 @@ class FileMicrophone:
     SourceError as `read_sound` does.
     """
 
+    in_room = False
+    """no loudspeaker of ours can be heard in it"""
     _ends = True
 
     def __init__(self, sound: str | os.PathLike[str] | Samples, clock: Clock) -> None:
