@@ -80,6 +80,13 @@ class Speaker(Section):
     sink: DeviceName
 
 
+class Echo(Section):
+    """[echo]: how the assistant's own voice is kept out of what it hears."""
+
+    mode: Literal["cancel", "half_duplex", "none"]
+    feed: Literal["cancelled", "raw"]
+
+
 class Turn(Section):
     """[turn]: when a turn begins, pauses and ends."""
 
@@ -130,6 +137,7 @@ class Config(Section):
     microphone: Microphone
     camera: Camera
     speaker: Speaker
+    echo: Echo
     turn: Turn
     activity: EngineSection
     recogniser: EngineSection

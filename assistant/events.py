@@ -31,6 +31,8 @@ class Block:
     at_s: float
     pcm: Samples
     rate_hz: int = HEARING_RATE_HZ
+    raw: Samples | None = None
+    """the same moments as the microphone heard them, echo and all; None where nothing was taken out of `pcm`"""
 
     @property
     def end_s(self) -> float:

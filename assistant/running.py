@@ -174,7 +174,7 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
         log.emit("words", text=words.text, final=False, language=words.language, words=words.timed)
 
     conversation = Conversation()
-    transcriber = Transcriber(engines.recogniser, config.assistant.language, partial)
+    transcriber = Transcriber(engines.recogniser, config.assistant.language, partial, raw=config.echo.feed == "raw")
     return Talk(
         devices=devices,
         models=Models(engines.activity, transcriber, engines.mind, engines.voice, engines.eyes),
@@ -244,7 +244,7 @@ def open_devices(config: Config, clock: Clock) -> Devices:
         opened.callback(camera.close)
         speaker: Speaker = open_speaker(config.speaker.sink, clock)
         opened.pop_all()
-        return Devices(without_echo(microphone, speaker), camera, speaker)
+        return Devices(without_echo(microphone, speaker, config.echo.mode), camera, speaker)
 
 
 def run_session(
