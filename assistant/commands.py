@@ -157,7 +157,7 @@ def look(
     """Answer a question about pictures, or describe them."""
     from assistant import running
 
-    _prepare(config)
+    _prepare(config, "mind")
     result = running.look(config, images, question, fusion)
     if as_json:
         _print_json(result)
@@ -273,7 +273,7 @@ def bench_turns(
     """Measure how long an answer takes: end of speech to first sound."""
     from assistant.sessions import turns
 
-    _prepare(config)
+    _prepare(config, "mind", "endpointing")
     _print_report(turns.bench_turns(config, corpus, lambda line: typer.echo(line, err=True)), as_json)
 
 
@@ -299,13 +299,15 @@ def _median_turn(events: Path) -> list[str]:
     return ["the median turn:", *waterfall(turns[len(turns) // 2], ascii_only=ascii_only).splitlines()]
 
 
-def _prepare(config: Config) -> None:
-    """Get the weights that are not here yet, and show how far that is where it does not stand in the result's way."""
+def _prepare(config: Config, *slots: str) -> None:
+    """Get the weights of these slots that are not here yet, and show how far that is where it does not stand in the
+    result's way.
+    """
     from assistant.display import open_display
     from assistant.running import prepare
 
     with open_display(sys.stderr) as display:
-        prepare(config, display)
+        prepare(config, display, slots)
 
 
 def _engine(config: Config, slot: str) -> Any:
@@ -314,7 +316,7 @@ def _engine(config: Config, slot: str) -> Any:
     from assistant.backends import load
 
     if slot == "mind":
-        _prepare(config)
+        _prepare(config, "mind")
     name = running.choose(config)[slot].name
     engine = load(slot, name, **running.options(config, slot, name))
     if slot in ("recogniser", "voice"):

@@ -94,6 +94,8 @@ class Turn(Section):
     confirm_s: Annotated[float, Ge(0), Le(2)]
     pause_s: Annotated[float, Ge(0.05), Le(5)]
     end_s: Annotated[float, Ge(0.05), Le(10)]
+    min_wait_s: Annotated[float, Ge(0.05), Le(10)]
+    max_wait_s: Annotated[float, Ge(0.05), Le(30)]
     preroll_s: Annotated[float, Ge(0), Le(2)]
     longest_s: Annotated[float, Ge(1), Le(300)]
     false_alarm_s: Annotated[float, Ge(0.03), Le(5)]
@@ -140,6 +142,7 @@ class Config(Section):
     echo: Echo
     turn: Turn
     activity: EngineSection
+    endpointing: EngineSection
     recogniser: EngineSection
     mind: Mind
     eyes: EngineSection
