@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from assistant import __version__, pacing
 from assistant.backends import Camera, Microphone, Speaker, load
 from assistant.conversation import Devices, Models, Rules, Talk, converse, think
+from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
@@ -185,6 +186,8 @@ def rules(config: Config) -> Rules:
         turn=TurnTaking(
             turn.onset_p, turn.confirm_s, turn.false_alarm_s, turn.pause_s, turn.end_s, turn.longest_s, turn.preroll_s
         ),
+        waiting=Waiting(turn.pause_s, turn.end_s, turn.min_wait_s, turn.max_wait_s),
+        decide_s=turn.decide_s,
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,
         watch_interval_s=config.camera.watch_interval_s,
@@ -203,7 +206,7 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
     transcriber = Transcriber(engines.recogniser, config.assistant.language, partial, raw=config.echo.feed == "raw")
     return Talk(
         devices=devices,
-        models=Models(engines.activity, transcriber, engines.mind, engines.voice, engines.eyes),
+        models=Models(engines.activity, engines.endpointing, transcriber, engines.mind, engines.voice, engines.eyes),
         rules=rules(config),
         conversation=conversation,
         clock=clock,
