@@ -158,7 +158,7 @@ def look(
     """Answer a question about pictures, or describe them."""
     from assistant import running
 
-    _prepare(config)
+    _prepare(config, "mind")
     result = running.look(config, images, question, fusion)
     if as_json:
         _print_json(result)
@@ -287,7 +287,7 @@ def bench_turns(
     from assistant.sessions.turns import Bench, bench_turns
 
     known = read_costs(costs) if costs is not None else None
-    _prepare(config)
+    _prepare(config, "mind", "endpointing")
     bench = Bench(corpus, scenes, turns, known, picture, os.cpu_count() or 1)
     _print_report(bench_turns(config, bench, lambda line: typer.echo(line, err=True)), as_json)
 
@@ -314,13 +314,15 @@ def _median_turn(events: Path) -> list[str]:
     return ["the median turn:", *waterfall(turns[len(turns) // 2], ascii_only=ascii_only).splitlines()]
 
 
-def _prepare(config: Config) -> None:
-    """Get the weights that are not here yet, and show how far that is where it does not stand in the result's way."""
+def _prepare(config: Config, *slots: str) -> None:
+    """Get the weights of these slots that are not here yet, and show how far that is where it does not stand in the
+    result's way.
+    """
     from assistant.display import open_display
     from assistant.running import prepare
 
     with open_display(sys.stderr) as display:
-        prepare(config, display)
+        prepare(config, display, slots)
 
 
 def _engine(config: Config, slot: str) -> Any:
@@ -329,7 +331,7 @@ def _engine(config: Config, slot: str) -> Any:
     from assistant.backends import load
 
     if slot == "mind":
-        _prepare(config)
+        _prepare(config, "mind")
     name = running.choose(config)[slot].name
     engine = load(slot, name, **running.options(config, slot, name))
     if slot in ("recogniser", "voice"):

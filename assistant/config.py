@@ -80,6 +80,13 @@ class Speaker(Section):
     sink: DeviceName
 
 
+class Echo(Section):
+    """[echo]: how the assistant's own voice is kept out of what it hears."""
+
+    mode: Literal["cancel", "half_duplex", "none"]
+    feed: Literal["cancelled", "raw"]
+
+
 class Turn(Section):
     """[turn]: when a turn begins, pauses and ends."""
 
@@ -87,6 +94,8 @@ class Turn(Section):
     confirm_s: Annotated[float, Ge(0), Le(2)]
     pause_s: Annotated[float, Ge(0.05), Le(5)]
     end_s: Annotated[float, Ge(0.05), Le(10)]
+    min_wait_s: Annotated[float, Ge(0.05), Le(10)]
+    max_wait_s: Annotated[float, Ge(0.05), Le(30)]
     preroll_s: Annotated[float, Ge(0), Le(2)]
     longest_s: Annotated[float, Ge(1), Le(300)]
     false_alarm_s: Annotated[float, Ge(0.03), Le(5)]
@@ -130,8 +139,10 @@ class Config(Section):
     microphone: Microphone
     camera: Camera
     speaker: Speaker
+    echo: Echo
     turn: Turn
     activity: EngineSection
+    endpointing: EngineSection
     recogniser: EngineSection
     mind: Mind
     eyes: EngineSection

@@ -179,10 +179,23 @@ async def windows(microphone: Microphone, size: int, level: Callable[[Block], No
         held += len(block.pcm)
         if held < size:
             continue
-        pcm = np.concatenate([b.pcm for b in waiting])
-        at_s = waiting[0].at_s
-        while len(pcm) >= size:
-            yield Block(at_s, pcm[:size])
-            pcm, at_s = pcm[size:], at_s + size / HEARING_RATE_HZ
-        held = len(pcm)
-        waiting = [Block(at_s, pcm)] if held else []
+        joined = _joined(waiting)
+        while len(joined.pcm) >= size:
+            yield _part(joined, 0, size)
+            joined = _part(joined, size, len(joined.pcm))
+        held = len(joined.pcm)
+        waiting = [joined] if held else []
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    """Blocks that follow each other, as one. It has raw sound if one of them has: elsewhere nothing was taken out."""
+    pcm = np.concatenate([b.pcm for b in blocks])
+    if all(b.raw is None for b in blocks):
+        return Block(blocks[0].at_s, pcm)
+    return Block(blocks[0].at_s, pcm, raw=np.concatenate([b.pcm if b.raw is None else b.raw for b in blocks]))
+
+
+def _part(block: Block, begin: int, end: int) -> Block:
+    """The samples `begin` to `end` of a block."""
+    raw = None if block.raw is None else block.raw[begin:end]
+    return Block(block.at_s + begin / HEARING_RATE_HZ, block.pcm[begin:end], raw=raw)

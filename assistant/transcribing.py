@@ -34,11 +34,15 @@ class _Open:
 class Transcriber:
     """One recogniser on its worker, and the segments of the turn that is being spoken.
 
-    `partial` is called with the words so far whenever the recogniser knows more.
+    `partial` is called with the words so far whenever the recogniser knows more. `raw`: it is fed what the microphone
+    heard and not what the echo canceller left of it.
     """
 
-    def __init__(self, worker: Worker[Recogniser], language: str, partial: Callable[[Words], None]) -> None:
+    def __init__(
+        self, worker: Worker[Recogniser], language: str, partial: Callable[[Words], None], *, raw: bool = False
+    ) -> None:
         self._worker = worker
+        self._raw = raw
         self._language = language
         self._partial = partial
         self._open: _Open | None = None
@@ -70,7 +74,7 @@ class Transcriber:
             segment.add_done_callback(_retrieve)
             self._newest = segment
             self._segments = (*self._segments, segment)
-        self._open.waiting.append(block.pcm)
+        self._open.waiting.append(block.raw if self._raw and block.raw is not None else block.pcm)
         self._open.news.set()
 
     def close(self) -> None:

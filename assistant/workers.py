@@ -64,7 +64,11 @@ class Worker(Generic[M]):
     async def start(cls, name: str, make: Callable[[], M], costs: Costs | None = None) -> Worker[M]:
         """A worker whose model is made by `make` on the worker's own thread."""
         worker = cls(name, costs)
-        worker.model = await worker.call(make, cost="load")
+        try:
+            worker.model = await worker.call(make, cost="load")
+        except BaseException:
+            worker.close()
+            raise
         return worker
 
     async def call(self, job: Callable[..., T], *args: Any, cost: str = "call") -> T:

@@ -38,6 +38,16 @@ class VoiceActivity(Protocol):
         ...
 
 
+class EndOfTurn(Protocol):
+    """Whether whoever paused is done, by how it sounded."""
+
+    def over(self, pcm: Samples) -> float | None:
+        """The probability (0 to 1) that the turn is over; None where the engine has no opinion. `pcm` is the turn so
+        far at 16 kHz, with what was heard 0.3 s before it and with the pause (about 0.2 s); the last 8 s will do.
+        """
+        ...
+
+
 class Recogniser(Protocol):
     """Speech to words, segment by segment. Times of words count from the segment's first sample.
 
@@ -180,6 +190,11 @@ class Speaker(Protocol):
 
 ENGINES: dict[str, dict[str, str]] = {
     "activity": {"silero": "silero:Silero", "scripted": "scripted:ScriptedActivity"},
+    "endpointing": {
+        "smart_turn": "smart_turn:SmartTurn",
+        "words": "words_alone:WordsAlone",
+        "scripted": "scripted:ScriptedEndOfTurn",
+    },
     "recogniser": {
         "pocketsphinx": "pocketsphinx:PocketSphinx",
         "whisper": "whisper:Whisper",

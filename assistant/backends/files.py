@@ -77,11 +77,13 @@ def _heard(sound: soundfile.SoundFile) -> Samples:
 class FileMicrophone:
     """Hears a recording (a sound file, or float32 mono at 16 kHz), then silence until it is closed.
 
-    Block k comes when its last sample would have been heard. Nothing is dropped or repeated: whoever was away too long
-    gets what was missed at once. `over` is True from the first block on that holds nothing of the recording. Raises
-    SourceError as `read_sound` does.
+    Block k comes when its last sample would have been heard: the clock paces it and is not set by it. Nothing is
+    dropped or repeated: whoever was away too long gets what was missed at once. `over` is True from the first block on
+    that holds nothing of the recording. Raises SourceError as `read_sound` does.
     """
 
+    in_room = False
+    """no loudspeaker of ours can be heard in it"""
     _ends = True
 
     def __init__(self, sound: str | os.PathLike[str] | Samples, clock: Clock) -> None:

@@ -1,0 +1,35 @@
+"""A microphone behind another: what is common to all that change its blocks on their way.
+
+Knows nothing of what is changed; `echo` and `muting` do.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+
+from assistant.backends import Microphone
+from assistant.events import HEARING_RATE_HZ, Block
+
+
+class PassingMicrophone(ABC):
+    """A microphone whose blocks pass `_passed` one by one; times and lengths stay as they are."""
+
+    over = False
+
+    def __init__(self, microphone: Microphone) -> None:
+        self._microphone = microphone
+        self.rate_hz: int = getattr(microphone, "rate_hz", HEARING_RATE_HZ)
+
+    async def blocks(self) -> AsyncIterator[Block]:
+        """The other microphone's blocks, changed."""
+        async for block in self._microphone.blocks():
+            self.over = self._microphone.over
+            yield self._passed(block)
+
+    def close(self) -> None:
+        """Close the other microphone."""
+        self._microphone.close()
+
+    @abstractmethod
+    def _passed(self, block: Block) -> Block: ...
