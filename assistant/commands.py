@@ -6,6 +6,7 @@ Each command gets the configuration that its options lead to (`options`), and tu
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
@@ -266,15 +267,29 @@ def bench_turns(
     config: Config,
     *,
     corpus: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="recordings to answer; default: the demo's")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="recordings with a transcripts.tsv; default: the shared ones, or the demo's"
+        ),
     ] = None,
+    scenes: Annotated[int, typer.Option(min=0, metavar="N", help="scenes that are counted in virtual time")] = 240,
+    turns: Annotated[int, typer.Option(min=0, metavar="N", help="turns that are timed at the speed of sound")] = 42,
+    costs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="what work costs in the scenes; default: as measured before")
+    ] = None,
+    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="where the distribution is drawn")] = Path(
+        "bench-turns.png"
+    ),
     as_json: AsJson = False,
 ) -> None:
-    """Measure how long an answer takes: end of speech to first sound."""
-    from assistant.sessions import turns
+    """Measure turn-taking: latency at the speed of sound, decisions over simulated scenes."""
+    from assistant.running import read_costs
+    from assistant.sessions.turns import Bench, bench_turns
 
+    known = read_costs(costs) if costs is not None else None
     _prepare(config, "mind", "endpointing")
-    _print_report(turns.bench_turns(config, corpus, lambda line: typer.echo(line, err=True)), as_json)
+    bench = Bench(corpus, scenes, turns, known, picture, os.cpu_count() or 1)
+    _print_report(bench_turns(config, bench, lambda line: typer.echo(line, err=True)), as_json)
 
 
 # ---------------------------------------------------------------- what commands share

@@ -123,10 +123,13 @@ class _Echo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """What the loudspeaker was told (play, stop, hold, go_on, duck, restore), and from which sample on it did so."""
+    """What the loudspeaker was told (play, stop, hold, go_on, duck, restore, close), from which sample on it did so,
+    and how much was left to sound then, in seconds.
+    """
 
     at: int
     what: str
+    left_s: float = 0.0
     phrase: Phrase | None = None
 
 
@@ -181,7 +184,8 @@ class RoomSpeaker(LineSpeaker):
 
     def close(self) -> None:
         """Stop; what sounded stays known."""
-        self.stop()
+        self._tell("close")
+        super().stop()
 
     def sample(self, at_s: float) -> int:
         """Which sample sounds at `at_s` of the microphone's clock."""
@@ -212,7 +216,7 @@ class RoomSpeaker(LineSpeaker):
 
     def _tell(self, what: str, at: int | None = None, phrase: Phrase | None = None) -> None:
         if self._keep is None:
-            self.told.append(Told(self._next() if at is None else at, what, phrase))
+            self.told.append(Told(self._next() if at is None else at, what, max(0.0, self._waiting_s), phrase))
 
     def _settle(self) -> None:
         end = self._sounded()

@@ -108,14 +108,26 @@ def make_scene(corpus: Corpus, number: int, seed: int) -> Scene:
     return draw(corpus, kind, np.random.default_rng([seed, number]), number, COUPLINGS_DB[before % len(COUPLINGS_DB)])
 
 
+def quiet_talk(corpus: Corpus, number: int, seed: int) -> Scene:
+    """Talk `number` of those that are held at the speed of sound: turns in a quiet room."""
+    return draw(corpus, "turns", np.random.default_rng([seed, number, 1]), number, noisy=False)
+
+
 def draw(
-    corpus: Corpus, kind: str, rng: np.random.Generator, number: int = 0, coupling_db: float | None = None
+    corpus: Corpus,
+    kind: str,
+    rng: np.random.Generator,
+    number: int = 0,
+    coupling_db: float | None = None,
+    *,
+    noisy: bool = True,
 ) -> Scene:
-    """A scene of a kind. `coupling_db` counts where SHARES' kinds leave it open: interruptions and stops."""
+    """A scene of a kind. `coupling_db` counts for interruptions and stops; without `noisy` the room is quiet."""
     room = _room(rng)
     question = _question(rng, corpus)
     over = kind not in ("turns", "own speech, echo", "own speech, noise", "silence")
-    background, noise, snr_db = _background(rng, corpus, NOISY_OVER if over else NOISY, SNR_OVER_DB if over else SNR_DB)
+    share = (NOISY_OVER if over else NOISY) if noisy else 0.0
+    background, noise, snr_db = _background(rng, corpus, share, SNR_OVER_DB if over else SNR_DB)
     sounds: list[Sound] = [question]
     words, seconds = LONG_WORDS, 0.0
     match kind:

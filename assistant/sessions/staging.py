@@ -7,10 +7,11 @@ measure.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,12 +37,17 @@ MIND = Choice("scripted", "long answers on demand, at the real mind's costs")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
-    """What came of a scene: its events, what was heard in the room, and the loudspeaker with all it sounded."""
+    """What came of a scene: its events, what was heard in the room, the loudspeaker with all it sounded, and what the
+    engines of the replies cost (processor seconds; in virtual time by the cost table). `origin_s` is the zero of its
+    times on the event loop's clock.
+    """
 
     scene: Scene
     events: tuple[Event, ...]
     heard: tuple[Heard, ...]
     speaker: RoomSpeaker
+    busy_s: float = 0.0
+    origin_s: float = 0.0
 
     def all(self, *types: str) -> list[Event]:
         """The events of these types, in order."""
@@ -70,12 +76,17 @@ def fresh(engines: Engines, costs: Costs, mind: Any = None) -> Engines:
         new.model = model
         return new
 
-    slots = {slot: getattr(engines, slot) for slot in engines.__dataclass_fields__}
-    workers = {s: worker(w, w.model) for s, w in slots.items() if isinstance(w, Worker)}
+    new = {old.name: worker(old, old.model) for old in workers(engines)}
     if mind is not None:
-        workers["mind"] = worker(engines.mind, mind)
+        new["mind"] = worker(engines.mind, mind)
     chosen = {**engines.chosen, "mind": MIND} if mind is not None else engines.chosen
-    return replace(engines, **workers, chosen=chosen)
+    return replace(engines, **new, chosen=chosen)
+
+
+def workers(engines: Engines) -> list[Worker[Any]]:
+    """The workers of all slots that have one."""
+    slots = (getattr(engines, slot.name) for slot in fields(engines))
+    return [slot for slot in slots if isinstance(slot, Worker)]
 
 
 async def perform(config: Config, engines: Engines, scene: Scene, camera: Camera | None = None) -> Played:
@@ -97,9 +108,11 @@ async def perform(config: Config, engines: Engines, scene: Scene, camera: Camera
         room.append((microphone, speaker))
         return Devices(EchoFreeMicrophone(microphone, speaker), camera or PictureCamera([]), speaker)
 
-    await talk_over(config, engines, open_devices, (events.append,))
+    before_s = engines.mind.busy_s + engines.voice.busy_s + engines.eyes.busy_s
+    talk = await talk_over(config, engines, open_devices, (events.append,))
     microphone, speaker = room[0]
-    return Played(scene, tuple(events), microphone.heard, speaker)
+    origin_s = asyncio.get_running_loop().time() - talk.clock.now_s()
+    return Played(scene, tuple(events), microphone.heard, speaker, talk.models.busy_s - before_s, origin_s)
 
 
 def set_stage(config: Config, costs: Costs | None = None) -> Stage:
