@@ -19,6 +19,8 @@ from assistant.events import HEARING_RATE_HZ, Block, Samples, Word, Words
 
 FRAME_S = 0.01
 """what the canceller works on"""
+AT_ONCE = 4
+"""frames of the reference for each of the microphone's: where a card was away they wait, and its own queue is short"""
 HINT_EARLY_S = 0.04
 """a delay that is told too long costs 12 dB in the first half second, one told too short by so much costs nothing"""
 HINT_STEP_S = 0.02
@@ -53,7 +55,7 @@ class EchoCanceller:
         frame = round(HEARING_RATE_HZ * FRAME_S)
         if len(pcm) % frame:
             raise ValueError(f"wanted whole frames of {frame} samples, got {len(pcm)} samples")
-        self._play(reference)
+        self._reference = np.concatenate([self._reference, reference])
         parts = [self._heard(part) for part in pcm.reshape(-1, frame)]
         return np.concatenate(parts) if parts else pcm
 
@@ -61,15 +63,12 @@ class EchoCanceller:
         """Say how long after it was given a sample comes back; a head start, the canceller finds out by itself."""
         self._filter.set_stream_delay_ms(max(0, round(1000 * (delay_s - HINT_EARLY_S))))
 
-    def _play(self, reference: Samples) -> None:
-        frame = round(self._reference_hz * FRAME_S)
-        waiting = np.concatenate([self._reference, reference])
-        whole = len(waiting) // frame * frame
-        for part in waiting[:whole].reshape(-1, frame):
-            self._filter.process_reverse_stream(_frame(part, self._reference_hz))
-        self._reference = waiting[whole:]
-
     def _heard(self, pcm: Samples) -> Samples:
+        size = round(self._reference_hz * FRAME_S)
+        now = min(AT_ONCE, len(self._reference) // size) * size
+        for part in self._reference[:now].reshape(-1, size):
+            self._filter.process_reverse_stream(_frame(part, self._reference_hz))
+        self._reference = self._reference[now:]
         frame = _frame(pcm, HEARING_RATE_HZ)
         self._filter.process_stream(frame)
         return np.frombuffer(frame.data, np.int16).astype(np.float32) / np.float32(32768)

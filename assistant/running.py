@@ -237,6 +237,7 @@ async def talk_over(
         },
         version=__version__,
     )
+    tell_gaps(devices, log)
     try:
         await converse(talk, level)
     finally:
@@ -246,6 +247,20 @@ async def talk_over(
             closing.callback(devices.camera.close)
             closing.callback(devices.speaker.close)
     return talk
+
+
+def tell_gaps(devices: Devices, log: EventLog) -> None:
+    """Have the log told when a sound card was away for a moment, where the devices notice."""
+
+    def teller(where: str, what: str) -> Callable[[float], None]:
+        return lambda gap_s: log.emit("trouble", where=where, message=what.format(gap_s), kept_going=True)
+
+    microphone: Any = getattr(devices.microphone, "source", devices.microphone)
+    speaker: Any = devices.speaker
+    if hasattr(microphone, "on_gap"):
+        microphone.on_gap = teller("microphone", "{:.2f} s of sound went missing; they count as silence")
+    if hasattr(speaker, "on_gap"):
+        speaker.on_gap = teller("speaker", "the sound card paused for {:.2f} s; the voice went on where it was")
 
 
 def read_costs(path: Path | None) -> Costs:
