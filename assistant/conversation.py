@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from assistant import endpointing
 from assistant.backends import (
@@ -42,7 +41,6 @@ from assistant.events import (
     HearingEvent,
     Onset,
     Pause,
-    Phrase,
     Resumed,
     Speaking,
     Utterance,
@@ -55,13 +53,12 @@ from assistant.hearing import Outlook, TurnTaking, hear
 from assistant.interrupting import Claim, Judged, weigh
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
+from assistant.replying import ahead, think, voiced
 from assistant.seeing import Sight, recall
-from assistant.speaking import ReplyText, Span, Spoken, heard, make_phrase, sounded, speakable
+from assistant.speaking import ReplyText, heard, sounded, speakable
 from assistant.timing import Marks, stages_ms
 from assistant.transcribing import Segment, Transcriber, joined
 from assistant.workers import Worker
-
-T = TypeVar("T")
 
 TROUBLES = 3
 """turns that may fail one after the other before the program gives up"""
@@ -481,7 +478,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
             budget_tokens=talk.rules.budget_tokens,
             count=talk.models.mind.model.count,
         )
-        async with aclosing(ahead(think(talk.models.mind, messages, fusion, text))) as spans:
+        async with aclosing(ahead(think(talk.models.mind, messages, fusion, text, draft.gate))) as spans:
             async for span in spans:
                 marks.think_s = marks.think_s or clock.now_s()
                 spoken = speakable(text.generated[span.begin : span.end], words.language)
@@ -505,63 +502,6 @@ async def reply(talk: Talk, draft: Draft) -> None:
     finally:
         if draft.gate.is_set():
             commit(talk, draft, said, text.generated, fusion.glimpses)
-
-
-async def think(mind: Worker[Mind], messages: list[Message], fusion: Fusion, text: ReplyText) -> AsyncGenerator[Span]:
-    """The mind's reply as phrases, each a span of `text.generated`, which grows as it is thought."""
-    pieces = mind.stream(lambda stop: mind.model.reply(messages, stop, fusion.grammar), cost="reply")
-    async with aclosing(decided(pieces, fusion.sentences)) as chosen:
-        async for piece in chosen:
-            for span in text.feed(piece):
-                yield span
-    for span in text.finish():
-        yield span
-
-
-async def decided(pieces: AsyncGenerator[str], sentences: Sequence[str]) -> AsyncGenerator[str]:
-    """The pieces, until only one of the sentences that are admitted begins so: then all of that one, at once.
-
-    `sentences` are what a grammar admits; without any the pieces come as they are. One alone needs no mind.
-    """
-    said = ""
-    async with aclosing(pieces):
-        if len(sentences) == 1:
-            yield sentences[0]
-            return
-        async for piece in pieces:
-            fitting = [s for s in sentences if s.startswith((said + piece).lstrip())]
-            if len(fitting) == 1:
-                yield fitting[0][len(said.lstrip()) :]
-                return
-            said += piece
-            yield piece
-
-
-async def ahead(source: AsyncGenerator[T], size: int = 2) -> AsyncGenerator[T]:
-    """Iterate over `source` in a task of its own, at most `size` items ahead of whoever takes them."""
-    room, items = asyncio.Semaphore(size), asyncio.Queue[tuple[T] | None]()
-
-    async def pump() -> None:
-        async with aclosing(source):
-            async for item in source:
-                await room.acquire()
-                items.put_nowait((item,))
-
-    task = asyncio.create_task(pump())
-    task.add_done_callback(lambda _: items.put_nowait(None))
-    try:
-        while (item := await items.get()) is not None:
-            room.release()
-            yield item[0]
-        task.result()
-    finally:
-        task.cancel()
-
-
-async def voiced(voice: Worker[Voice], begin: int, spoken: Spoken, language: str) -> Phrase:
-    """The phrase that begins at character `begin` of a reply, as sound."""
-    speech = await voice.stoppable(voice.model.synthesise, spoken.text, language, cost="synthesise")
-    return make_phrase(begin, spoken, speech)
 
 
 async def understand(talk: Talk, draft: Draft) -> Words:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
 from assistant.backends import Camera, Microphone, Speaker, load
-from assistant.conversation import Devices, Models, Rules, Talk, converse, think
+from assistant.conversation import Devices, Models, Rules, Talk, converse
 from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
@@ -28,6 +28,7 @@ from assistant.grounding.words import is_chinese
 from assistant.hearing import TurnTaking
 from assistant.pacing import Clock, Costs
 from assistant.prompting import compose, prompt
+from assistant.replying import think
 from assistant.seeing import Sight
 from assistant.speaking import ReplyText
 from assistant.transcribing import Transcriber

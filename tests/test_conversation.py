@@ -392,7 +392,7 @@ def test_late_fusion_reads_the_picture_for_a_mind_that_could_see_it_too():
 
 
 def decide(pieces, sentences):
-    from assistant.conversation import decided
+    from assistant.replying import decided
 
     taken = []
 
@@ -419,6 +419,25 @@ def test_what_the_mind_has_decided_is_said_without_waiting_for_it(sentence, cuts
     said, taken = decide(pieces, SENTENCES)
     assert said == sentence
     assert len("".join(pieces[: taken - 1])) < len("It is") + 1
+
+
+def test_who_waits_is_told_the_best_true_sentence():
+    from assistant.replying import decided
+
+    async def slow():
+        yield "It"
+        await asyncio.sleep(5)
+        yield " never came"
+
+    async def main(sentences, at_s):
+        due = asyncio.Event()
+        asyncio.get_running_loop().call_later(at_s, due.set)
+        said = "".join([piece async for piece in decided(slow(), sentences, due)])
+        return said, asyncio.get_running_loop().time()
+
+    both = ("The price is $3.49.", "It is $3.49.", "It costs $3.49.")
+    assert pacing.run(main(both, 1), fast=True) == ("It is $3.49.", 1)
+    assert pacing.run(main((), 1), fast=True) == ("It never came", 5)
 
 
 def test_one_true_sentence_needs_no_mind_and_a_free_mind_is_not_touched():
