@@ -25,6 +25,10 @@ HINT_EARLY_S = 0.04
 """a delay that is told too long costs 12 dB in the first half second, one told too short by so much costs nothing"""
 HINT_STEP_S = 0.02
 """a delay that changed by less is not told again: the canceller follows by itself"""
+HINT_MOST_S = 0.5
+"""WebRTC takes no longer delay"""
+HINT_SLOWLY = 0.01
+"""so much of a change is believed per block: whoever was busy for a moment makes no delay"""
 TAIL_S = 0.2
 """a room sounds on for about so long after the loudspeaker"""
 
@@ -57,7 +61,7 @@ class EchoCanceller:
 
     def expect(self, delay_s: float) -> None:
         """Say how long after it was given a sample comes back; a head start, the canceller finds out by itself."""
-        self._filter.set_stream_delay_ms(max(0, round(1000 * (delay_s - HINT_EARLY_S))))
+        self._filter.set_stream_delay_ms(round(1000 * min(max(0.0, delay_s - HINT_EARLY_S), HINT_MOST_S)))
 
     def _heard(self, pcm: Samples) -> Samples:
         size = round(self._reference_hz * FRAME_S)
@@ -98,7 +102,7 @@ class EchoFreeMicrophone(PassingMicrophone):
         super().__init__(microphone)
         self._speaker = speaker
         self._canceller = EchoCanceller(speaker.rate_hz)
-        self._told_s = 0.0
+        self._delay_s = self._told_s = 0.0
         self._speaker.given()
 
     @property
@@ -107,8 +111,9 @@ class EchoFreeMicrophone(PassingMicrophone):
         return getattr(self._speaker, "delay_s", 0.0) + getattr(self._microphone, "delay_s", 0.0)
 
     def _passed(self, block: Block) -> Block:
-        if abs(self.delay_s - self._told_s) > HINT_STEP_S:
-            self._told_s = self.delay_s
+        self._delay_s += (self.delay_s - self._delay_s) * (HINT_SLOWLY if self._delay_s else 1.0)
+        if abs(self._delay_s - self._told_s) > HINT_STEP_S:
+            self._told_s = self._delay_s
             self._canceller.expect(self._told_s)
         clean = self._canceller.cancel(block.pcm, self._speaker.given())
         return Block(block.at_s, clean, block.rate_hz, block.pcm)
