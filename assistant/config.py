@@ -103,8 +103,11 @@ class Turn(Section):
     confirm_s: Annotated[float, Ge(0), Le(2)]
     pause_s: Annotated[float, Ge(0.05), Le(5)]
     end_s: Annotated[float, Ge(0.05), Le(10)]
+    min_wait_s: Annotated[float, Ge(0.05), Le(10)]
+    max_wait_s: Annotated[float, Ge(0.05), Le(30)]
     preroll_s: Annotated[float, Ge(0), Le(2)]
     longest_s: Annotated[float, Ge(1), Le(300)]
+    decide_s: Annotated[float, Ge(0.1), Le(5)]
     false_alarm_s: Annotated[float, Ge(0.03), Le(5)]
 
 
@@ -150,6 +153,7 @@ class Config(Section):
     address: Address
     turn: Turn
     activity: EngineSection
+    endpointing: EngineSection
     recogniser: EngineSection
     mind: Mind
     eyes: EngineSection

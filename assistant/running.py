@@ -20,7 +20,8 @@ from assistant import __version__, pacing
 from assistant.addressing import AddressRules
 from assistant.backends import Camera, Microphone, Speaker, load
 from assistant.conversation import Devices, Models, Rules, Talk, converse, think
-from assistant.errors import ConfigError, EngineError, OutputError
+from assistant.endpointing import Waiting
+from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
 from assistant.fusing import choose_mode, fuse
@@ -36,10 +37,20 @@ from assistant.workers import Worker
 if TYPE_CHECKING:
     from assistant.config import Config
 
-BUILT_IN = {"activity": "silero", "recogniser": "pocketsphinx", "mind": "llama", "eyes": "ocr", "voice": "espeak"}
+BUILT_IN = {
+    "activity": "silero",
+    "endpointing": "smart_turn",
+    "recogniser": "pocketsphinx",
+    "mind": "llama",
+    "eyes": "ocr",
+    "voice": "espeak",
+}
 """what runs on a machine with nothing but packages"""
 SLOTS = tuple(BUILT_IN)
+_APART = ("activity", "endpointing")
+"""slots whose engines are loaded in a way of their own"""
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
+BUILT_IN_ENDPOINTING = "smart-turn-v3.2"
 
 
 # ---------------------------------------------------------------- which engines
@@ -74,7 +85,7 @@ def options(config: Config, slot: str, name: str) -> dict[str, Any]:
     if name in ("llama", "transformers"):
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
         own.setdefault("seed", config.assistant.seed)
-    if name == "llama":
+    if name in ("llama", "smart_turn"):
         own.setdefault("store", store_settings(config))
     if name in ("whisper", "transformers", "coqui"):
         own.setdefault("offline", config.assistant.offline)
@@ -124,6 +135,7 @@ class Engines:
     """The engines of a session, loaded; a talk after a talk can use them."""
 
     activity: Any
+    endpointing: Worker[Any]
     recogniser: Worker[Any]
     mind: Worker[Any]
     eyes: Worker[Any]
@@ -132,21 +144,36 @@ class Engines:
 
     def close(self) -> None:
         """Let the threads end."""
-        for worker in (self.recogniser, self.mind, self.eyes, self.voice):
+        for worker in (self.endpointing, self.recogniser, self.mind, self.eyes, self.voice):
             getattr(worker.model, "close", lambda: None)()
             worker.close()
 
 
 async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
-    """All engines at the same time, each on its thread. Raises what the first that fails raises."""
+    """All engines at the same time, each on its thread. Raises what the first that fails raises; nobody needs the one
+    for `endpointing` so much that a talk would not begin without it.
+    """
     chosen = choose(config)
-    loading = {slot: hire(config, slot, chosen[slot].name, costs) for slot in SLOTS if slot != "activity"}
+    loading = {slot: hire(config, slot, chosen[slot].name, costs) for slot in SLOTS if slot not in _APART}
+    judging = hire_endpointing(config, chosen["endpointing"], costs)
     if pacing.is_virtual():
-        workers = [await one for one in loading.values()]
+        endpointing, workers = await judging, [await one for one in loading.values()]
     else:
-        workers = await asyncio.gather(*loading.values())
+        endpointing, workers = await asyncio.gather(judging, asyncio.gather(*loading.values()))
+    judge, chosen["endpointing"] = endpointing
     activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
-    return Engines(activity, *workers, chosen=chosen)
+    return Engines(activity, judge, *workers, chosen=chosen)
+
+
+async def hire_endpointing(config: Config, wanted: Choice, costs: Costs | None = None) -> tuple[Worker[Any], Choice]:
+    """Who judges by the sound whether a turn is over; where that engine cannot be had nobody does, and the choice that
+    comes back says why.
+    """
+    try:
+        return await hire(config, "endpointing", wanted.name, costs), wanted
+    except (EngineError, OutputError) as error:
+        nobody = Choice("words", f"worse than {wanted.name}, but: {error}")
+        return await hire(config, "endpointing", nobody.name, costs), nobody
 
 
 # ---------------------------------------------------------------- a session
@@ -160,6 +187,8 @@ def rules(config: Config) -> Rules:
         turn=TurnTaking(
             turn.onset_p, turn.confirm_s, turn.false_alarm_s, turn.pause_s, turn.end_s, turn.longest_s, turn.preroll_s
         ),
+        waiting=Waiting(turn.pause_s, turn.end_s, turn.min_wait_s, turn.max_wait_s),
+        decide_s=turn.decide_s,
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,
         watch_interval_s=config.camera.watch_interval_s,
@@ -184,7 +213,7 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
     transcriber = Transcriber(engines.recogniser, config.assistant.language, partial, raw=config.echo.feed == "raw")
     return Talk(
         devices=devices,
-        models=Models(engines.activity, transcriber, engines.mind, engines.voice, engines.eyes),
+        models=Models(engines.activity, engines.endpointing, transcriber, engines.mind, engines.voice, engines.eyes),
         rules=rules(config),
         conversation=conversation,
         clock=clock,
@@ -336,16 +365,30 @@ def _meter(display: Any) -> Callable[[Block], None]:
     return level
 
 
-def prepare(config: Config, display: Any = None) -> None:
-    """Get the weights that the chosen engines need and that are not here: the built-in mind's. Raises WeightsError."""
-    if choose(config)["mind"].name != "llama":
-        return
-    model = config.options("mind", "llama").get("model", BUILT_IN_MIND)
+def prepare(config: Config, display: Any = None, slots: Sequence[str] = ("mind", "endpointing")) -> None:
+    """Get the weights that the chosen engines of `slots` need and that are not here: the built-in ones'.
+
+    Raises WeightsError where the mind's cannot be had. Those for endpointing can be done without: who loads the engines
+    is told what was missing.
+    """
     from assistant import models
 
+    chosen = choose(config)
     settings = store_settings(config)
-    if model in models.catalogue() and models.locate(model, settings) is None:
-        models.fetch(model, settings, display.progress if display is not None else lambda step: None)
+    progress = display.progress if display is not None else lambda step: None
+    wanted: dict[str, str] = {}
+    if chosen["mind"].name == "llama":
+        wanted["mind"] = config.options("mind", "llama").get("model", BUILT_IN_MIND)
+    if chosen["endpointing"].name == "smart_turn":
+        wanted["endpointing"] = BUILT_IN_ENDPOINTING
+    for slot, name in wanted.items():
+        if slot not in slots or name not in models.catalogue() or models.locate(name, settings) is not None:
+            continue
+        try:
+            models.fetch(name, settings, progress)
+        except (WeightsError, OutputError):
+            if slot == "mind":
+                raise
 
 
 # ---------------------------------------------------------------- the demo

@@ -48,16 +48,23 @@ class Transcriber:
         self._open: _Open | None = None
         self._segments: tuple[Segment, ...] = ()
         self._newest: Segment | None = None
+        self._latest = Words("")
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """The segments of this turn so far; `joined` makes words of them."""
         return self._segments
 
+    @property
+    def latest(self) -> Words:
+        """The best that is known of this turn's words so far."""
+        return self._latest
+
     def begin(self) -> None:
         """Start a new turn; what the last one's segments are still at goes on for whoever holds them."""
         self.close()
         self._segments = ()
+        self._latest = Words("")
 
     def feed(self, block: Block) -> None:
         """Hand in sound; opens a segment where none is open."""
@@ -97,9 +104,10 @@ class Transcriber:
                 sound.waiting.clear()
                 words = await call(recogniser.feed, state, pcm, cost="feed")
                 if words is not None and words.text:
-                    self._partial(
-                        join_words([*(s.result() for s in before if _finished(s)), words.shifted(sound.began_s)])
-                    )
+                    so_far = join_words([*(s.result() for s in before if _finished(s)), words.shifted(sound.began_s)])
+                    if sound is self._open:
+                        self._latest = so_far
+                    self._partial(so_far)
             if sound.closed:
                 return (await call(recogniser.finish, state, cost="finish")).shifted(sound.began_s)
 

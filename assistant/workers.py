@@ -22,10 +22,14 @@ T = TypeVar("T")
 M = TypeVar("M")
 _END = object()
 
+Note = Callable[[str, float, float], None]
+"""told of each piece of work: its entry in the cost table, when it began and when it was done (`time.monotonic`)"""
+
 
 @dataclass(eq=False)
 class _Job:
     work: Callable[[], Any]
+    cost: str
     loop: asyncio.AbstractEventLoop
     results: asyncio.Queue[tuple[Any, BaseException | None]] = field(default_factory=asyncio.Queue[Any])
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -41,10 +45,12 @@ class _Job:
 class Worker(Generic[M]):
     """One thread, one model. `name` is the slot, and the prefix of its entries in the cost table.
 
-    `busy_s` is what its jobs cost so far: processor seconds of its thread, or in virtual time the cost table's.
+    `busy_s` is what its jobs cost so far: processor seconds of its thread, or in virtual time the cost table's. `note`,
+    where it is set, is called on the worker's thread after each piece of work, not in virtual time.
     """
 
     model: M
+    note: Note | None = None
 
     def __init__(self, name: str, costs: Costs | None = None) -> None:
         self.name = name
@@ -58,7 +64,11 @@ class Worker(Generic[M]):
     async def start(cls, name: str, make: Callable[[], M], costs: Costs | None = None) -> Worker[M]:
         """A worker whose model is made by `make` on the worker's own thread."""
         worker = cls(name, costs)
-        worker.model = await worker.call(make, cost="load")
+        try:
+            worker.model = await worker.call(make, cost="load")
+        except BaseException:
+            worker.close()
+            raise
         return worker
 
     async def call(self, job: Callable[..., T], *args: Any, cost: str = "call") -> T:
@@ -68,7 +78,7 @@ class Worker(Generic[M]):
                 result = job(*args)
                 await self._pay(cost)
                 return result
-        order = self._submit(lambda: job(*args), iterate=False)
+        order = self._submit(lambda: job(*args), cost, iterate=False)
         try:
             value, error = await order.results.get()
         finally:
@@ -103,7 +113,7 @@ class Worker(Generic[M]):
                 finally:
                     stopped.set()
                     getattr(pieces, "close", lambda: None)()
-        order = self._submit(lambda: job(*args, stopped.is_set), iterate=True)
+        order = self._submit(lambda: job(*args, stopped.is_set), cost, iterate=True)
         try:
             while True:
                 value, error = await order.results.get()
@@ -126,11 +136,15 @@ class Worker(Generic[M]):
         self.busy_s += seconds
         await asyncio.sleep(seconds)
 
-    def _submit(self, work: Callable[[], Any], *, iterate: bool) -> _Job:
+    def _noted(self, cost: str, began_s: float) -> None:
+        if self.note is not None:
+            self.note(f"{self.name}.{cost}", began_s, time.monotonic())
+
+    def _submit(self, work: Callable[[], Any], cost: str, *, iterate: bool) -> _Job:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"assistant-{self.name}", daemon=True)
             self._thread.start()
-        job = _Job(lambda: (work(), iterate), asyncio.get_running_loop())
+        job = _Job(lambda: (work(), iterate), cost, asyncio.get_running_loop())
         self._jobs.put(job)
         return job
 
@@ -138,23 +152,27 @@ class Worker(Generic[M]):
         while (job := self._jobs.get()) is not None:
             if job.stopped.is_set():
                 continue
-            began = time.thread_time()
+            began, began_s = time.thread_time(), time.monotonic()
             try:
                 value, iterate = job.work()
                 if iterate:
                     self._iterate(job, value)
                 else:
+                    self._noted(job.cost, began_s)
                     job.put(value)
             except BaseException as error:  # it belongs to whoever waits for the job, not to this thread
                 job.put(None, error)
             self.busy_s += time.thread_time() - began
 
     def _iterate(self, job: _Job, pieces: Iterator[Any]) -> None:
+        which, began_s = "first", time.monotonic()
         try:
             for piece in pieces:
+                self._noted(f"{job.cost}.{which}", began_s)
                 if job.stopped.is_set():
                     return
                 job.put(piece)
+                which, began_s = "next", time.monotonic()
             job.put(_END)
         finally:
             getattr(pieces, "close", lambda: None)()

@@ -32,6 +32,11 @@ class PassingMicrophone(ABC):
             self.over = self._microphone.over
             yield self._passed(block)
 
+    @property
+    def settled(self) -> bool:
+        """Whether an echo in it, if there is one, is being cancelled by now."""
+        return getattr(self._microphone, "settled", True)
+
     def close(self) -> None:
         """Close the other microphone."""
         self._microphone.close()

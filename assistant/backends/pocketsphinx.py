@@ -8,6 +8,7 @@ Source: Huggins-Daines et al., PocketSphinx, ICASSP 2006; https://github.com/cmu
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ class PocketSphinx:
                 f"wanted the English model of pocketsphinx, {error}; run: pip install --force-reinstall pocketsphinx"
             ) from error
         self._decoder: Decoder = decoder
+        self._trigrams = decoder.get_lm(WORDS)
         self._settle = round(settle_s * HEARING_RATE_HZ)
         self._partial_s = partial_s
         self._holder: Segment | None = None
@@ -175,7 +177,14 @@ class PocketSphinx:
             for s in found
             if s.word[0] not in "<[+("
         )
-        return Words(" ".join(w.text for w in words), words)
+        return Words(" ".join(w.text for w in words), words, ends_p=self._ends_p([w.text for w in words]))
+
+    def _ends_p(self, words: Sequence[str]) -> float | None:
+        """How likely a sentence ends after these words, by the trigrams that the decoder goes by anyway."""
+        if not words:
+            return None
+        latest_first = [*reversed(words), "<s>"][:2]
+        return self._decoder.logmath.exp(self._trigrams.prob(["</s>", *latest_first]))
 
 
 def _pcm16(pcm: Samples) -> bytes:

@@ -35,6 +35,21 @@ class ScriptedActivity:
         return None, 1.0 if float(np.abs(pcm).mean()) > LOUD else 0.0
 
 
+class ScriptedEndOfTurn:
+    """Thinks of each pause what its script says (probabilities, or None for no opinion), and of all later ones the
+    last. `heard_s` keeps how many seconds of sound it was given.
+    """
+
+    def __init__(self, script: Sequence[float | None] = (0.9,)):
+        self.heard_s: list[float] = []
+        self._script = list(script) or [None]
+
+    def over(self, pcm: Samples) -> float | None:
+        """The next opinion of the script."""
+        self.heard_s.append(len(pcm) / HEARING_RATE_HZ)
+        return self._script.pop(0) if len(self._script) > 1 else self._script[0]
+
+
 @dataclass(eq=False)
 class _Segment:
     text: str
@@ -218,7 +233,7 @@ class Sounded:
 
 
 class RecordingSpeaker(SilentSpeaker):
-    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, duck, restore."""
+    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, hold, go_on, duck, ..."""
 
     def __init__(self, clock: Clock):
         super().__init__(clock)
@@ -235,6 +250,16 @@ class RecordingSpeaker(SilentSpeaker):
         """Stop, and note it."""
         self.record.append(Sounded(self._its_clock.now_s(), "stop"))
         return super().stop()
+
+    def hold(self) -> None:
+        """Hold, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "hold"))
+        super().hold()
+
+    def go_on(self) -> None:
+        """Go on, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "go_on"))
+        super().go_on()
 
     def duck(self) -> None:
         """Duck, and note it."""
