@@ -87,6 +87,15 @@ class Echo(Section):
     feed: Literal["cancelled", "raw"]
 
 
+class Address(Section):
+    """[address]: when the assistant is meant."""
+
+    wake: list[str]
+    sleep: list[str]
+    wake_up: list[str]
+    follow_up_s: Annotated[float, Ge(0), Le(3600)]
+
+
 class Turn(Section):
     """[turn]: when a turn begins, pauses and ends."""
 
@@ -141,6 +150,7 @@ class Config(Section):
     camera: Camera
     speaker: Speaker
     echo: Echo
+    address: Address
     turn: Turn
     activity: EngineSection
     endpointing: EngineSection

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
+from assistant.addressing import AddressRules
 from assistant.backends import Camera, Microphone, Speaker, load
 from assistant.conversation import Devices, Models, Rules, Talk, converse
 from assistant.endpointing import Waiting
@@ -195,6 +196,12 @@ def rules(config: Config) -> Rules:
         budget_tokens=config.mind.budget_tokens,
         memory=config.assistant.memory,
     )
+
+
+def address_rules(config: Config) -> AddressRules:
+    """When the assistant is meant."""
+    address = config.address
+    return AddressRules(tuple(address.wake), tuple(address.sleep), tuple(address.wake_up), address.follow_up_s)
 
 
 def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog) -> Talk:
