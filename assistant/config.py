@@ -98,6 +98,7 @@ class Turn(Section):
     max_wait_s: Annotated[float, Ge(0.05), Le(30)]
     preroll_s: Annotated[float, Ge(0), Le(2)]
     longest_s: Annotated[float, Ge(1), Le(300)]
+    decide_s: Annotated[float, Ge(0.1), Le(5)]
     false_alarm_s: Annotated[float, Ge(0.03), Le(5)]
 
 

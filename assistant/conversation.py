@@ -10,12 +10,27 @@ out whether it is over or goes on at the word it was in. Knows the seams, and no
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from assistant.backends import Camera, Eyes, Message, Microphone, Mind, Prefills, Speaker, Voice, VoiceActivity
+from assistant import endpointing
+from assistant.backends import (
+    Camera,
+    EndOfTurn,
+    Eyes,
+    Message,
+    Microphone,
+    Mind,
+    Prefills,
+    Speaker,
+    Voice,
+    VoiceActivity,
+)
+from assistant.echo import own_voice
+from assistant.endpointing import Pauses, Waiting, went_on
 from assistant.errors import AssistantError, DeviceError, EngineError, OutputError
 from assistant.eventlog import EventLog, HeldLog
 from assistant.events import (
@@ -41,7 +56,7 @@ from assistant.interrupting import Claim, Judged, weigh
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
 from assistant.seeing import Sight, recall
-from assistant.speaking import ReplyText, Span, Spoken, heard, make_phrase, speakable
+from assistant.speaking import ReplyText, Span, Spoken, heard, make_phrase, sounded, speakable
 from assistant.timing import Marks, stages_ms
 from assistant.transcribing import Segment, Transcriber, joined
 from assistant.workers import Worker
@@ -66,6 +81,7 @@ class Models:
     """The engines, each on its worker; voice activity is quick enough to run where it stands."""
 
     activity: VoiceActivity
+    endpointing: Worker[EndOfTurn]
     transcriber: Transcriber
     mind: Worker[Mind]
     voice: Worker[Voice]
@@ -83,6 +99,8 @@ class Rules:
 
     language: str = "auto"
     turn: TurnTaking = field(default_factory=TurnTaking)
+    waiting: Waiting | None = None
+    """how long a pause must last before the turn is over; None: always `turn.end_s`"""
     decide_s: float = 0.7
     """a voice over a reply that lasts this long after it was confirmed is an interruption, whatever its words"""
     fusion: str = "auto"
@@ -107,6 +125,10 @@ class Talk:
     sight: Sight
     tasks: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
     outlook: Outlook = field(default_factory=Outlook)
+    pauses: Pauses = field(default_factory=Pauses)
+    """how this speaker pauses inside turns"""
+    ended: tuple[float, float] = (-math.inf, -math.inf)
+    """when the voice of the newest turn ended, and when the turn was taken to be over"""
     unanswered: list[tuple[Segment, ...]] = field(default_factory=list[tuple[Segment, ...]])
     """utterances that were said and got no answer that was heard; grows at `Utterance` only"""
     language: str = "en"
@@ -127,6 +149,8 @@ class Draft:
     glimpse: Glimpse | None
     claim: Claim | None
     """the words were said over another reply: they are answered if they turn out to interrupt it"""
+    left: float
+    """the share of the sound's energy that the echo canceller left"""
     marks: Marks
     log: HeldLog
     busy_s: float
@@ -164,6 +188,7 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
     reply: Turn | None = None  # has the floor: it thinks or speaks
     draft: Turn | None = None  # would answer what is being said, behind its gate
     claim: Claim | None = None  # a voice over the reply
+    judging: asyncio.Task[None] | None = None  # how long the pause must last
 
     def busy() -> bool:
         return any(turn is not None and turn.alive for turn in (reply, draft)) or speaker.sounding
@@ -194,13 +219,19 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
                         case Speaking(voice_s):
                             claim = take(talk, reply, voice_s)
                             if claim is None:
+                                went_on_after_all(talk, voice_s)
                                 warm(talk)
                         case Pause(voice_s):
                             if claim is not None:
                                 claim.pause(voice_s)
                             draft = begin(talk, voice_s, claim)
+                            judging = talk.tasks.create_task(judge_pause(talk, voice_s))
                         case Resumed(voice_s):
                             await drop(talk, draft, "resumed")
+                            if judging is not None:
+                                judging.cancel()
+                            if draft is not None:
+                                talk.pauses = talk.pauses.resumed(voice_s - draft.draft.marks.voice_ended_s)
                             if claim is not None and claim.judged.done():
                                 claim = take(talk, reply, voice_s)
                         case Utterance():
@@ -229,6 +260,7 @@ async def contest(talk: Talk, reply: Turn, claim: Claim) -> None:
             claim,
             lambda: transcriber.latest,
             lambda: joined(transcriber.segments),
+            lambda words: _is_echo(talk, words, outlook.left),
             talk.rules.decide_s,
             talk.clock,
         )
@@ -239,11 +271,43 @@ async def contest(talk: Talk, reply: Turn, claim: Claim) -> None:
     talk.log.emit("interruption", verdict=judged.verdict, why=judged.why, voice_s=round(claim.began_s, 3))
     if judged.ends_reply:
         await cancel(reply)
+        early = judged.verdict == "interruption" and went_on_after_all(talk, claim.began_s)
+        if early and reply.draft.segments not in talk.unanswered:
+            talk.unanswered.append(reply.draft.segments)  # what was said then is part of what is said now
         warm(talk)
     else:
         talk.devices.speaker.go_on()
     outlook.dismissed = judged.verdict != "interruption"
     claim.settle(judged)
+
+
+def went_on_after_all(talk: Talk, voice_s: float) -> bool:
+    """Whether a voice that sets in at `voice_s` belongs to the turn before, which was taken to be over too early.
+
+    If so, its speaker is waited for longer from now on.
+    """
+    voice_ended_s, decided_s = talk.ended
+    if not went_on(decided_s, voice_s):
+        return False
+    talk.pauses = talk.pauses.cut_off(voice_s - voice_ended_s)
+    return True
+
+
+async def judge_pause(talk: Talk, voice_ended_s: float) -> None:
+    """Find out how long this pause must last before the turn is over, by how it sounded and what was said."""
+    rules, outlook, judge = talk.rules.waiting, talk.outlook, talk.models.endpointing
+    if rules is None:
+        return
+    outlook.wait_s = endpointing.undecided(rules).seconds
+    p_over, words = None, None
+    try:
+        p_over = await judge.call(judge.model.over, outlook.sound, cost="over")
+        words = await joined(talk.models.transcriber.segments)
+    except EngineError as error:  # a recogniser's failure is told by the turn itself
+        talk.log.emit("trouble", where="endpointing", message=str(error), kept_going=True)
+    wait = endpointing.judge(p_over, words, talk.pauses, rules)
+    outlook.wait_s = wait.seconds
+    talk.log.emit("endpoint", voice_s=round(voice_ended_s, 3), wait_s=wait.seconds, why=wait.why)
 
 
 def begin(talk: Talk, voice_ended_s: float, claim: Claim | None) -> Turn:
@@ -253,6 +317,7 @@ def begin(talk: Talk, voice_ended_s: float, claim: Claim | None) -> Turn:
         segments=talk.models.transcriber.segments,
         glimpse=recall(talk.conversation.glimpses, voice_ended_s),
         claim=claim,
+        left=talk.outlook.left,
         marks=Marks(voice_ended_s),
         log=HeldLog(talk.log),
         busy_s=talk.models.busy_s,
@@ -272,6 +337,7 @@ async def settle(
         await drop(talk, draft, "nothing was asked")
         return reply
     talk.devices.speaker.restore()
+    talk.pauses, talk.ended = talk.pauses.ended(), (said.ended_s, talk.clock.now_s())
     if claim is not None:
         claim.settle(Judged("interruption", "its words came late"))
     await cancel(reply)
@@ -339,6 +405,12 @@ def _same(some: Sequence[Message], others: Sequence[Message]) -> bool:
     return first == second
 
 
+def _is_echo(talk: Talk, words: Words, left: float) -> bool:
+    """Whether the assistant said this itself; `left` is the share of the energy that the canceller left."""
+    own = [word for phrase, first_s in talk.devices.speaker.recent for word in sounded(phrase, first_s)]
+    return own_voice(words, own, 1.0, left)
+
+
 def _first(group: BaseExceptionGroup[AssistantError]) -> AssistantError:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
@@ -394,7 +466,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
     try:
         words = await understand(talk, draft)
         said, marks.recognise_s = words.text, clock.now_s()
-        if not said:
+        if not said or _is_echo(talk, words, draft.left):
             _forget(talk, draft)
             return
         fusion = await look(talk, draft, words)

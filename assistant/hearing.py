@@ -50,6 +50,9 @@ class TurnTaking:
     """sound before the onset that the recogniser gets too"""
 
 
+UNSETTLED_S = 0.5
+"""voice needed until it counts as speech while the echo canceller has not settled: in its first second, a loud echo
+sounds like somebody for up to 0.3 s"""
 RECENT_S = 8.0
 """sound that is kept, and at a pause handed to whoever judges whether the turn is over"""
 
@@ -59,12 +62,14 @@ class Outlook:
     """What others make of the turn that is being heard: they write it, and `hear` reads it with every window.
 
     `wait_s` is the silence after which the turn is over (None: the rules' `end_s`); `dismissed` says that the turn
-    asked for nothing, and ends it as a FalseAlarm at its pause. `sound` is what was heard last when it paused: 8 s.
+    asked for nothing, and ends it as a FalseAlarm at its pause. `sound` is what was heard last when it paused: 8 s;
+    `left` is the share of the energy of its voice that the echo canceller left.
     """
 
     wait_s: float | None = None
     dismissed: bool = False
     sound: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+    left: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,7 @@ async def hear(
     new one opens when the voice goes on. When an event comes out, the transcriber has already been told.
     """
     ear, state, outlook = Ear(), activity.start(), outlook or Outlook()
+    unsettled = replace(rules, confirm_s=max(rules.confirm_s, UNSETTLED_S))
     history: deque[Block] = deque()
     async for window in windows(microphone, activity.window, level):
         state, p_voice = activity.voice(state, window.pcm)
@@ -135,12 +141,14 @@ async def hear(
         while history[0].at_s < window.end_s - RECENT_S:
             history.popleft()
         before_s = ear.ended_s
-        ear, events = listen(ear, window, p_voice, rules, outlook.wait_s)
+        settled = getattr(microphone, "settled", True)
+        ear, events = listen(ear, window, p_voice, rules if settled else unsettled, outlook.wait_s)
         if ear.phase == "pausing" and outlook.dismissed:
             ear, events = Ear(), (FalseAlarm(ear.ended_s),)
         for event in events:
             if isinstance(event, Pause):
                 outlook.sound = np.concatenate([block.pcm for block in history])
+                outlook.left = _left([block for block in history if ear.began_s <= block.at_s < ear.ended_s])
             outlook.wait_s, outlook.dismissed = None, False
             _transcribe(transcriber, event, [b for b in history if b.end_s > before_s + 1e-6], rules)
             yield event
@@ -151,6 +159,12 @@ async def hear(
     if ear.phase in ("speaking", "pausing"):
         transcriber.close()
         yield Utterance(ear.began_s, ear.ended_s)
+
+
+def _left(blocks: Sequence[Block]) -> float:
+    """The share of the energy that is left after echo cancellation; 1 where nothing was taken out."""
+    raw = sum(float(np.square(block.pcm if block.raw is None else block.raw).sum()) for block in blocks)
+    return sum(float(np.square(block.pcm).sum()) for block in blocks) / raw if raw else 1.0
 
 
 def _transcribe(transcriber: Transcriber, event: HearingEvent, recent: Sequence[Block], rules: TurnTaking) -> None:

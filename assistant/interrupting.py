@@ -109,9 +109,17 @@ class Claim:
 
 
 async def weigh(
-    claim: Claim, latest: Callable[[], Words], final: Callable[[], Awaitable[Words]], decide_s: float, clock: Clock
+    claim: Claim,
+    latest: Callable[[], Words],
+    final: Callable[[], Awaitable[Words]],
+    is_echo: Callable[[Words], bool],
+    decide_s: float,
+    clock: Clock,
 ) -> Judged:
-    """Judge a claim: once it is `decide_s` old by its length and the words so far, else at its pause by its words."""
+    """Judge a claim: once it is `decide_s` old by its length and the words so far, else at its pause by its words.
+
+    `is_echo` tells whether the assistant said them itself.
+    """
     try:
         async with asyncio.timeout(max(0.0, claim.at_s + decide_s - clock.now_s())):
             await claim.paused.wait()
@@ -120,6 +128,9 @@ async def weigh(
         if judged is not None:
             return judged
         await claim.paused.wait()
-    judged = judge(await final(), claim.ended_s - claim.began_s, over=True, decide_s=decide_s)
+    words = await final()
+    if is_echo(words):
+        return Judged("echo", f"'{words.text}' is what was being said")
+    judged = judge(words, claim.ended_s - claim.began_s, over=True, decide_s=decide_s)
     assert judged is not None
     return judged

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from assistant import __version__, pacing
 from assistant.backends import Camera, Microphone, Speaker, load
 from assistant.conversation import Devices, Models, Rules, Talk, converse, think
+from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
@@ -185,6 +186,8 @@ def rules(config: Config) -> Rules:
         turn=TurnTaking(
             turn.onset_p, turn.confirm_s, turn.false_alarm_s, turn.pause_s, turn.end_s, turn.longest_s, turn.preroll_s
         ),
+        waiting=Waiting(turn.pause_s, turn.end_s, turn.min_wait_s, turn.max_wait_s),
+        decide_s=turn.decide_s,
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,
         watch_interval_s=config.camera.watch_interval_s,
@@ -203,7 +206,7 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
     transcriber = Transcriber(engines.recogniser, config.assistant.language, partial, raw=config.echo.feed == "raw")
     return Talk(
         devices=devices,
-        models=Models(engines.activity, transcriber, engines.mind, engines.voice, engines.eyes),
+        models=Models(engines.activity, engines.endpointing, transcriber, engines.mind, engines.voice, engines.eyes),
         rules=rules(config),
         conversation=conversation,
         clock=clock,
@@ -234,6 +237,7 @@ async def talk_over(
         },
         version=__version__,
     )
+    tell_gaps(devices, log)
     try:
         await converse(talk, level)
     finally:
@@ -243,6 +247,20 @@ async def talk_over(
             closing.callback(devices.camera.close)
             closing.callback(devices.speaker.close)
     return talk
+
+
+def tell_gaps(devices: Devices, log: EventLog) -> None:
+    """Have the log told when a sound card was away for a moment, where the devices notice."""
+
+    def teller(where: str, what: str) -> Callable[[float], None]:
+        return lambda gap_s: log.emit("trouble", where=where, message=what.format(gap_s), kept_going=True)
+
+    microphone: Any = getattr(devices.microphone, "source", devices.microphone)
+    speaker: Any = devices.speaker
+    if hasattr(microphone, "on_gap"):
+        microphone.on_gap = teller("microphone", "{:.2f} s of sound went missing; they count as silence")
+    if hasattr(speaker, "on_gap"):
+        speaker.on_gap = teller("speaker", "the sound card paused for {:.2f} s; the voice went on where it was")
 
 
 def read_costs(path: Path | None) -> Costs:

@@ -12,6 +12,7 @@ from assistant.backends.scripted import (
     RecordingSpeaker,
     ScriptedActivity,
     ScriptedCamera,
+    ScriptedEndOfTurn,
     ScriptedEyes,
     ScriptedMicrophone,
     ScriptedMind,
@@ -77,6 +78,7 @@ async def hold(scene: Scene) -> Held:
     mind = await Worker.start("mind", lambda: scene.mind or ScriptedMind(scene.replies), costs)
     voice = await Worker.start("voice", lambda: scene.voice or ScriptedVoice(), costs)
     eyes = await Worker.start("eyes", lambda: ScriptedEyes(scene.lines), costs)
+    endpointing = await Worker.start("endpointing", lambda: ScriptedEndOfTurn(), costs)
     recogniser = await Worker.start("recogniser", lambda: scene.recogniser or ScriptedRecogniser(scene.texts), costs)
     transcriber = Transcriber(
         recogniser, scene.rules.language, lambda w: log.emit("words", text=w.text, final=False, language=w.language)
@@ -86,7 +88,7 @@ async def hold(scene: Scene) -> Held:
     microphone = ScriptedMicrophone(clock, scene.spans, scene.seconds, scene.block_s)
     talk = Talk(
         Devices(microphone, camera, speaker),
-        Models(ScriptedActivity(), transcriber, mind, voice, eyes),
+        Models(ScriptedActivity(), endpointing, transcriber, mind, voice, eyes),
         scene.rules,
         conversation,
         clock,

@@ -247,6 +247,15 @@ def test_an_interruption_before_the_first_sound_joins_the_question():
     assert [e.said for e in held.exchanges] == ["what is the time please"]
 
 
+def test_who_was_answered_too_early_is_answered_again_on_all_of_it():
+    """The first half was taken for a turn and its answer had begun."""
+    held = talk_through([(1, 2), (2.8, 4)], ["turn on the", "lamp in the kitchen"], ["I will not. " * 5, "It is on."])
+    first, second = held.exchanges
+    assert (first.said, second.said) == ("turn on the", "turn on the lamp in the kitchen")
+    assert first.cut and second.heard == "It is on."
+    assert held.talk.pauses.count > 0.9 and not held.talk.unanswered
+
+
 def test_a_cough_before_the_first_sound_costs_nothing():
     costs = {"voice.synthesise": 1.5}
     held = talk_through([(1, 2), (2.9, 3.2)], ["what is the time", ""], ["It is late."], costs=costs)

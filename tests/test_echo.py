@@ -102,6 +102,30 @@ def test_only_whole_frames_are_taken() -> None:
         EchoCanceller().cancel(np.zeros(150, np.float32), np.zeros(0, np.float32))
 
 
+@pytest.mark.parametrize("gap_s", [0.15, 0.5, 1.76])
+@pytest.mark.parametrize("away", ["loudspeaker", "microphone"])
+def test_a_card_that_was_away_brings_no_echo_back(gap_s: float, away: str) -> None:
+    """The loudspeaker goes on where it was; of the microphone's gap all comes at once: silence, and what was given."""
+    before, gap = 5 * RATE_HZ, round(gap_s * RATE_HZ)
+    voice = babble(9.0, seed=3)
+    if away == "loudspeaker":
+        played = np.concatenate([voice[:before], np.zeros(gap, np.float32), voice[before:]])
+        given = [played[i : i + 160] for i in range(0, before, 160)] + [played[:0]] * (gap // 160)
+        given += [played[i : i + 160] for i in range(before + gap, len(played), 160)]
+        heard = echo(played)
+    else:
+        heard = echo(voice)
+        heard[before : before + gap] = 0
+        given = [voice[i : i + 160] for i in range(0, before, 160)] + [voice[before : before + gap]]
+        given += [voice[:0]] * (gap // 160 - 1) + [voice[i : i + 160] for i in range(before + gap, len(voice), 160)]
+    canceller, heard = EchoCanceller(), whole(heard)
+    clean = np.concatenate([canceller.cancel(h, g) for h, g in zip(heard.reshape(-1, 160), given, strict=False)])
+    after = before + gap
+    for begin_s, end_s, least in ((0.0, 0.3, 3), (0.3, 1.0, 6), (1.0, 2.0, 20)):
+        span = slice(after + round(begin_s * RATE_HZ), after + round(end_s * RATE_HZ))
+        assert db(heard[span]) - db(clean[span]) > least
+
+
 @pytest.mark.parametrize("delay_s", [0.08, 0.4])
 def test_a_delay_that_is_known_is_a_head_start_and_does_no_harm(delay_s: float) -> None:
     def left(known: bool, seed: int) -> float:

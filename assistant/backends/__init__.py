@@ -163,6 +163,11 @@ class Speaker(Protocol):
         ...
 
     @property
+    def recent(self) -> Sequence[tuple[Phrase, float]]:
+        """The newest phrases, and when their first samples sounded or will (for one that was held: would have)."""
+        ...
+
+    @property
     def sounding(self) -> bool:
         """Something is sounding, waiting to, or held back."""
         ...

@@ -21,11 +21,21 @@ class PassingMicrophone(ABC):
         self._microphone = microphone
         self.rate_hz: int = getattr(microphone, "rate_hz", HEARING_RATE_HZ)
 
+    @property
+    def source(self) -> Microphone:
+        """The microphone that all of it comes from."""
+        return getattr(self._microphone, "source", self._microphone)
+
     async def blocks(self) -> AsyncIterator[Block]:
         """The other microphone's blocks, changed."""
         async for block in self._microphone.blocks():
             self.over = self._microphone.over
             yield self._passed(block)
+
+    @property
+    def settled(self) -> bool:
+        """Whether an echo in it, if there is one, is being cancelled by now."""
+        return getattr(self._microphone, "settled", True)
 
     def close(self) -> None:
         """Close the other microphone."""

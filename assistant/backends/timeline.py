@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +26,8 @@ DUCKED = 10 ** (-15 / 20)
 """the gain while somebody may be about to speak: -15 dB is plainly quieter and still understood"""
 QUEUE_S = 6.0
 """`play` holds back while more than this is waiting to sound"""
+RECENT = 16
+"""phrases whose time is remembered"""
 LOOK_S = 0.25
 """whoever waits for the sound to end looks this often whether the loudspeaker is still there"""
 
@@ -192,6 +196,7 @@ class LineSpeaker(ABC):
         self.rate_hz = rate_hz
         self._line = TimeLine(rate_hz)
         self._changed = asyncio.Event()
+        self._recent: deque[tuple[Phrase, float]] = deque(maxlen=RECENT)
 
     async def play(self, phrase: Phrase) -> float:
         """Put a phrase behind the others; returns when its first sample sounds.
@@ -203,7 +208,9 @@ class LineSpeaker(ABC):
         while self._line.held is not None or self._waiting_s > QUEUE_S:
             await self._wait(LOOK_S if self._line.held is not None else self._waiting_s - QUEUE_S)
         self._line, begin = self._line.put(phrase, pcm, self._next())
-        return self._when(begin)
+        began_s = self._when(begin)
+        self._recent.append((phrase, began_s))
+        return began_s
 
     def stop(self) -> tuple[Played, ...]:
         """Silence at once, and what was played of each phrase since the last stop."""
@@ -218,6 +225,11 @@ class LineSpeaker(ABC):
         self._check()
 
     @property
+    def recent(self) -> Sequence[tuple[Phrase, float]]:
+        """The newest phrases, and when their first samples sounded or will."""
+        return self._recent
+
+    @property
     def sounding(self) -> bool:
         """Something is sounding, waiting to, or held back."""
         return bool(self._line.held) or self._line.end > self._sounded()
@@ -228,7 +240,10 @@ class LineSpeaker(ABC):
 
     def go_on(self) -> None:
         """Go on with what was held, from the word that was cut, as loud as ever."""
+        held = len(self._line.held or ())
         self._become(self._line.go_on(self._next()))
+        for part in self._line.placed[len(self._line.placed) - held :]:
+            self._recent.append((part.phrase, self._when(part.begin) - part.skipped / self.rate_hz))
 
     def duck(self) -> None:
         """Lower the voice by 15 dB."""
