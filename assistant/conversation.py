@@ -16,6 +16,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from assistant import endpointing
+from assistant.addressing import (
+    Acknowledge,
+    AddressRules,
+    Answer,
+    Attention,
+    Ignore,
+    acknowledgement,
+    addressed,
+    answered,
+)
 from assistant.backends import (
     Camera,
     EndOfTurn,
@@ -53,7 +63,7 @@ from assistant.hearing import Outlook, TurnTaking, hear
 from assistant.interrupting import Claim, Judged, weigh
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
-from assistant.replying import ahead, think, voiced
+from assistant.replying import ahead, recite, think, voiced
 from assistant.seeing import Sight, recall
 from assistant.speaking import ReplyText, heard, sounded, speakable
 from assistant.timing import Marks, stages_ms
@@ -98,6 +108,8 @@ class Rules:
     turn: TurnTaking = field(default_factory=TurnTaking)
     waiting: Waiting | None = None
     """how long a pause must last before the turn is over; None: always `turn.end_s`"""
+    address: AddressRules = field(default_factory=AddressRules)
+    """when the assistant is meant at all"""
     decide_s: float = 0.7
     """a voice over a reply that lasts this long after it was confirmed is an interruption, whatever its words"""
     fusion: str = "auto"
@@ -128,6 +140,7 @@ class Talk:
     """when the voice of the newest turn ended, and when the turn was taken to be over"""
     unanswered: list[tuple[Segment, ...]] = field(default_factory=list[tuple[Segment, ...]])
     """utterances that were said and got no answer that was heard; grows at `Utterance` only"""
+    attention: Attention = field(default_factory=Attention)
     language: str = "en"
     """what was spoken last"""
     warming: asyncio.Task[None] | None = None
@@ -402,6 +415,25 @@ def _same(some: Sequence[Message], others: Sequence[Message]) -> bool:
     return first == second
 
 
+def _began_s(words: Words, marks: Marks) -> float:
+    """When words were begun, as far as the recogniser tells."""
+    return words.words[0].began_s if words.words else marks.voice_ended_s
+
+
+def _messages(talk: Talk, asked: Words, fusion: Fusion) -> list[Message]:
+    """What the mind is told in this turn."""
+    return compose(
+        asked.text,
+        talk.conversation.exchanges,
+        language=asked.language,
+        free=talk.models.mind.model.free,
+        seen=fusion.context,
+        images=fusion.images,
+        budget_tokens=talk.rules.budget_tokens,
+        count=talk.models.mind.model.count,
+    )
+
+
 def _is_echo(talk: Talk, words: Words, left: float) -> bool:
     """Whether the assistant said this itself; `left` is the share of the energy that the canceller left."""
     own = [word for phrase, first_s in talk.devices.speaker.recent for word in sounded(phrase, first_s)]
@@ -466,19 +498,19 @@ async def reply(talk: Talk, draft: Draft) -> None:
         if not said or _is_echo(talk, words, draft.left):
             _forget(talk, draft)
             return
-        fusion = await look(talk, draft, words)
-        marks.see_s = clock.now_s()
-        messages = compose(
-            said,
-            talk.conversation.exchanges,
-            language=words.language,
-            free=talk.models.mind.model.free,
-            seen=fusion.context,
-            images=fusion.images,
-            budget_tokens=talk.rules.budget_tokens,
-            count=talk.models.mind.model.count,
-        )
-        async with aclosing(ahead(think(talk.models.mind, messages, fusion, text, draft.gate))) as spans:
+        attention, verdict = addressed(talk.attention, words, _began_s(words, marks), talk.rules.address)
+        match verdict:
+            case Ignore(why):
+                _forget(talk, draft)
+                log.emit("ignored", text=said, why=why)
+                return
+            case Acknowledge():
+                thought = recite(acknowledgement(verdict, words.language, talk.rules.address), text)
+            case Answer(asked):
+                fusion = await look(talk, draft, asked)
+                marks.see_s = clock.now_s()
+                thought = think(talk.models.mind, _messages(talk, asked, fusion), fusion, text, draft.gate)
+        async with aclosing(ahead(thought)) as spans:
             async for span in spans:
                 marks.think_s = marks.think_s or clock.now_s()
                 spoken = speakable(text.generated[span.begin : span.end], words.language)
@@ -488,6 +520,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
                 phrase = await voiced(talk.models.voice, span.begin, spoken, words.language)
                 marks.speak_s = marks.speak_s or clock.now_s()
                 await draft.gate.wait()
+                talk.attention = attention
                 sounds_s = await speaker.play(phrase)
                 log.emit(
                     "playing", text=text.generated[span.begin : span.end].strip(), first_sample_s=round(sounds_s, 4)
@@ -502,6 +535,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
     finally:
         if draft.gate.is_set():
             commit(talk, draft, said, text.generated, fusion.glimpses)
+            talk.attention = answered(talk.attention, clock.now_s(), talk.rules.address)
 
 
 async def understand(talk: Talk, draft: Draft) -> Words:

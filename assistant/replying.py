@@ -35,6 +35,12 @@ async def think(
         yield span
 
 
+async def recite(sentence: str, text: ReplyText) -> AsyncGenerator[Span]:
+    """A sentence that needs no mind, as phrases."""
+    for span in (*text.feed(sentence), *text.finish()):
+        yield span
+
+
 async def decided(
     pieces: AsyncGenerator[str], sentences: Sequence[str], due: asyncio.Event | None = None
 ) -> AsyncGenerator[str]:

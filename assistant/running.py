@@ -189,6 +189,7 @@ def rules(config: Config) -> Rules:
             turn.onset_p, turn.confirm_s, turn.false_alarm_s, turn.pause_s, turn.end_s, turn.longest_s, turn.preroll_s
         ),
         waiting=Waiting(turn.pause_s, turn.end_s, turn.min_wait_s, turn.max_wait_s),
+        address=address_rules(config),
         decide_s=turn.decide_s,
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,

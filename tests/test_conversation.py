@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from talking import Scene, hold, talk_through
 
 from assistant import pacing
+from assistant.addressing import AddressRules
 from assistant.backends.scripted import ScriptedMind, ScriptedVoice
 from assistant.conversation import Rules
 from assistant.errors import EngineError
+from assistant.prompting import prompt
 
 LONG = "This is a long answer, it goes on for quite a while. It has a second sentence. And there is a third one too."
 LONG_S = 3.5
@@ -269,6 +271,50 @@ def test_after_an_interruption_the_next_answer_knows_what_was_heard():
     history = [m.text for m in held.mind.heard[-1]]
     assert any(text.startswith(held.exchanges[0].heard) for text in history)
     assert not any("third one" in text for text in history)
+
+
+# ---------------------------------------------------------------- being addressed
+
+ADDRESS = AddressRules(("assistant", "小助手"), ("go to sleep", "去睡吧"), ("wake up", "醒醒"), follow_up_s=4.0)
+
+
+def test_with_a_wake_phrase_only_who_says_it_is_answered_and_may_follow_up():
+    spans = [(1, 2), (4, 5), (9, 10), (18, 19)]
+    said = ["what time is it", "assistant what is this", "and this one", "what was that"]
+    held = talk_through(spans, said, ["A cup."], rules=Rules(address=ADDRESS))
+    assert [e.said for e in held.exchanges] == ["assistant what is this", "and this one"]
+    assert [m[-1].text for m in held.mind.heard] == ["what is this", "and this one"]
+    assert [(i["text"], i["why"]) for i in held.all("ignored")] == [
+        ("what time is it", "no wake phrase"), ("what was that", "no wake phrase")
+    ]  # fmt: skip
+    assert not held.talk.unanswered
+
+
+@pytest.mark.parametrize(
+    ("sleep", "wake", "asleep", "awake"),
+    [
+        ("Go to sleep.", "wake up", "address.asleep", "address.awake"),
+        ("去睡吧", "醒醒", "address.asleep", "address.awake"),
+    ],
+)
+def test_it_sleeps_and_wakes_on_a_word(sleep, wake, asleep, awake):
+    language = "zh" if sleep > "z" else "en"
+    spans = [(1, 2), (7, 8), (11, 12), (18, 19)]
+    held = talk_through(
+        spans, [sleep, "what is this", wake, "and now"], ["A cup."],
+        rules=Rules(address=AddressRules((), ADDRESS.sleep, ADDRESS.wake_up)),
+    )  # fmt: skip
+    first, second, third = held.exchanges
+    assert first.heard == prompt(asleep, language).replace("{wake_up}", wake)
+    assert second.heard == prompt(awake, language)
+    assert (third.said, third.heard) == ("and now", "A cup.")
+    assert [i["why"] for i in held.all("ignored")] == ["asleep"]
+
+
+def test_a_trouble_is_told_in_the_language_that_was_spoken():
+    held = talk_through([(1, 2)], ["这是什么"], [EngineError("no"), EngineError("no")])
+    (sorry,) = [s.phrase.text for s in held.speaker.record if s.what == "play"]
+    assert any("\u4e00" <= c <= "\u9fff" for c in sorry)
 
 
 # ---------------------------------------------------------------- properties over many conversations
