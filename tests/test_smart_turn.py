@@ -81,18 +81,19 @@ def scripted(folder: Path, *sets: str) -> Config:
     return load_config(sets=[*engines, f"models.folder={folder}", "assistant.offline=true", *sets], environ={})
 
 
-def loaded(config: Config) -> Engines:
+def loaded(config: Config, *, fast: bool = False) -> Engines:
     prepare(config)
-    engines = pacing.run(load_engines(config), fast=False)
+    engines = pacing.run(load_engines(config), fast=fast)
     engines.close()
     return engines
 
 
-def test_a_talk_begins_without_it_and_says_so(tmp_path):
-    engines = loaded(scripted(tmp_path))
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_talk_begins_without_it_and_says_so(tmp_path, fast):
+    engines = loaded(scripted(tmp_path), fast=fast)
     choice = engines.chosen["endpointing"]
     assert choice.name == "words"
-    assert "worse than smart_turn" in choice.why and "while offline" in choice.why
+    assert "in place of smart_turn, and worse" in choice.why and "while offline" in choice.why
     assert engines.endpointing.model.over(np.zeros(RATE, np.float32)) is None
 
 
