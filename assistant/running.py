@@ -173,7 +173,7 @@ async def hire_endpointing(config: Config, wanted: Choice, costs: Costs | None =
     try:
         return await hire(config, "endpointing", wanted.name, costs), wanted
     except (EngineError, OutputError) as error:
-        nobody = Choice("words", f"worse than {wanted.name}, but: {error}")
+        nobody = Choice("words", f"in place of {wanted.name}, and worse: {error}")
         return await hire(config, "endpointing", nobody.name, costs), nobody
 
 
