@@ -67,10 +67,17 @@ def run(
     plain: IsPlain = False,
 ) -> None:
     """Talk over this machine's microphone, camera and loudspeaker."""
+    from assistant.backends.keys import terminal_keys
+    from assistant.display import Live
     from assistant.running import run_session
 
     with _display(plain) as display:
-        run_session(config, pace=pace, events_path=events, costs_path=costs, display=display)
+        live = isinstance(display, Live) and sys.stdin is not None and sys.stdin.isatty()
+        keys = terminal_keys(sys.stdin) if live else None
+        if live:
+            push = "space opens and closes the microphone, " if config.microphone.push_to_talk else ""
+            display.note(f"keys: {push}m mutes, q ends" if keys else "keys: this system gives none; Ctrl-C ends")
+        run_session(config, pace=pace, events_path=events, costs_path=costs, display=display, keys=keys)
 
 
 @app.command(epilog="Example: assistant demo --out demo-out")

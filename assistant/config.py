@@ -64,6 +64,7 @@ class Microphone(Section):
     """[microphone]: what is listened to."""
 
     source: DeviceName
+    push_to_talk: bool
 
 
 class Camera(Section):

@@ -206,6 +206,8 @@ class View:
     turn: Event | None = None
     """the latency of the last turn"""
     fetch: Fetching | None = None
+    muted: bool = False
+    """the microphone is switched off by a key"""
 
 
 def step(view: View, event: Event) -> View:
@@ -225,6 +227,8 @@ def step(view: View, event: Event) -> View:
             return replace(view, state="speaking", partial="", reply=f"{view.reply} {clean(event['text'])}".strip())
         case "turn":
             return replace(view, turn=event)
+        case "muted":
+            return replace(view, muted=event["on"])
         case "exchange":
             return replace(view, reply="", state="listening" if view.state == "speaking" else view.state)
         case "trouble" if event["where"] == "turn":
@@ -253,7 +257,8 @@ def render(view: View, *, ascii_only: bool = False) -> RenderableType:
 
     last = f"  last answer after {round(view.turn['voice_to_voice_ms'])} ms" if view.turn else ""
     sound = meter(view.db, ascii_only=ascii_only)
-    status = Text.assemble((f"{view.state:<10}", STYLES[view.state]), (sound, "green"), (last, "dim"))
+    heard = ("microphone off".ljust(len(sound)), "bold red") if view.muted else (sound, "green")
+    status = Text.assemble((f"{view.state:<10}", STYLES[view.state]), heard, (last, "dim"))
     rows: list[RenderableType] = [status]
     if view.fetch:
         fetched, total = view.fetch.done_bytes, view.fetch.total_bytes

@@ -2,9 +2,10 @@
 
 `listen` is a pure state machine over windows of sound and their probability of speech; `hear` runs it over a microphone
 and hands the sound to the transcriber. The order is always
-`Onset -> (FalseAlarm | Speaking -> (Pause -> (Resumed | Utterance | FalseAlarm))+)`, but for a turn that grew too long
-or whose microphone ended: it is an Utterance without a Pause. Knows nothing of words, replies and engines: how long a
-pause must last before the turn is over, and whether it asked for anything at all, it reads off an `Outlook`.
+`Onset -> (FalseAlarm | Speaking -> (Pause -> (Resumed | Utterance | FalseAlarm))+)`, but for a turn that grew too long,
+that a key ended or whose microphone ended: it is an Utterance without a Pause. Knows nothing of words, replies and
+engines: how long a pause must last before the turn is over, and whether it asked for anything at all, it reads off an
+`Outlook`.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ async def hear(
     """Listen until the microphone ends, or is `over` (a recording) and neither the ear nor anything else is busy.
 
     The transcriber gets the sound of every turn, 300 ms before its onset included; a segment closes at a Pause and a
-    new one opens when the voice goes on. When an event comes out, the transcriber has already been told.
+    new one opens when the voice goes on. When an event comes out, the transcriber has already been told. Where a key is
+    pushed to talk (`let_go` of the microphone), the turn is over when that is.
     """
     ear, state, outlook = Ear(), activity.start(), outlook or Outlook()
     unsettled = replace(rules, confirm_s=max(rules.confirm_s, UNSETTLED_S))
@@ -145,6 +147,8 @@ async def hear(
         ear, events = listen(ear, window, p_voice, rules if settled else unsettled, outlook.wait_s)
         if ear.phase == "pausing" and outlook.dismissed:
             ear, events = Ear(), (FalseAlarm(ear.ended_s),)
+        if ear.phase in ("speaking", "pausing") and getattr(microphone, "let_go", False):
+            ear, events = Ear(), (*events, Utterance(ear.began_s, ear.ended_s))
         for event in events:
             if isinstance(event, Pause):
                 outlook.sound = np.concatenate([block.pcm for block in history])

@@ -10,8 +10,9 @@ import asyncio
 import itertools
 import json
 import math
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from assistant import __version__, pacing
 from assistant.addressing import AddressRules
 from assistant.backends import Camera, Microphone, Speaker, load
+from assistant.backends.keys import Keys
 from assistant.conversation import Devices, Models, Rules, Talk, converse
 from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
@@ -27,6 +29,7 @@ from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Imag
 from assistant.fusing import choose_mode, fuse
 from assistant.grounding.words import is_chinese
 from assistant.hearing import TurnTaking
+from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
 from assistant.prompting import compose, prompt
 from assistant.replying import think
@@ -200,9 +203,10 @@ def rules(config: Config) -> Rules:
 
 
 def address_rules(config: Config) -> AddressRules:
-    """When the assistant is meant."""
+    """When the assistant is meant. Whoever pushes a key to talk needs no wake phrase."""
     address = config.address
-    return AddressRules(tuple(address.wake), tuple(address.sleep), tuple(address.wake_up), address.follow_up_s)
+    wake = () if config.microphone.push_to_talk else tuple(address.wake)
+    return AddressRules(wake, tuple(address.sleep), tuple(address.wake_up), address.follow_up_s)
 
 
 def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog) -> Talk:
@@ -230,11 +234,22 @@ async def talk_over(
     open_devices: Callable[[Clock], Devices],
     sinks: tuple[Sink, ...] = (),
     level: Callable[[Block], None] = lambda _: None,
+    keys: Keys | None = None,
 ) -> Talk:
-    """Hold one conversation over devices that are opened here and closed in the end, whatever happens."""
+    """Hold one conversation over devices that are opened here and closed in the end, whatever happens.
+
+    `keys` mute the microphone or open it (`muting`), and `q` is Ctrl-C.
+    """
     clock = Clock()
-    devices = open_devices(clock)
     log = EventLog(clock, *sinks)
+    devices = open_devices(clock)
+    switched = SwitchedMicrophone(
+        devices.microphone,
+        push_to_talk=config.microphone.push_to_talk and keys is not None,
+        tell=lambda deaf: log.emit("muted", on=deaf),
+    )
+    if keys is not None:
+        devices = replace(devices, microphone=switched)
     talk = make_talk(config, engines, devices, clock, log)
     log.emit(
         "ready",
@@ -246,9 +261,19 @@ async def talk_over(
         },
         version=__version__,
     )
+    if switched.deaf:
+        log.emit("muted", on=True)
     tell_gaps(devices, log)
+
+    def on_key(key: str) -> None:
+        if key.lower() == END:
+            signal.raise_signal(signal.SIGINT)
+        else:
+            switched.press(key)
+
     try:
-        await converse(talk, level)
+        with keys(on_key) if keys is not None else nullcontext():
+            await converse(talk, level)
     finally:
         log.emit("done", exchanges=len(talk.conversation.exchanges), seconds=round(clock.now_s(), 3))
         with ExitStack() as closing:
@@ -307,8 +332,9 @@ def run_session(
     events_path: Path | None = None,
     costs_path: Path | None = None,
     display: Any = None,
+    keys: Keys | None = None,
 ) -> None:
-    """`assistant run`: talk over the configured devices until they end or Ctrl-C.
+    """`assistant run`: talk over the configured devices until they end or Ctrl-C. `keys`: of the user's terminal.
 
     Raises AssistantError; a KeyboardInterrupt comes out after what was heard is committed and every file is closed. An
     events file that could not be written to the end is raised last: the talk went on without it.
@@ -316,8 +342,13 @@ def run_session(
     fast = pace == "fast"
     if fast and not (config.microphone.source == "none" or Path(config.microphone.source).suffix):
         raise ConfigError("wanted a sound file as microphone for --pace fast, got a device; add --microphone FILE.wav")
+    if config.microphone.push_to_talk and keys is None:
+        raise ConfigError(
+            "wanted to push a key to talk, got no terminal whose keys can be read; run on one without --plain, "
+            "or add --set microphone.push_to_talk=false"
+        )
     costs = read_costs(costs_path)
-    _run(lambda clock: open_devices(config, clock), config, costs, events_path, display, fast=fast)
+    _run(lambda clock: open_devices(config, clock), config, costs, events_path, display, keys, fast=fast)
 
 
 def _run(
@@ -326,6 +357,7 @@ def _run(
     costs: Costs,
     events_path: Path | None,
     display: Any,
+    keys: Keys | None = None,
     *,
     fast: bool,
 ) -> None:
@@ -338,7 +370,7 @@ def _run(
     async def main() -> None:
         engines = await load_engines(config, costs)
         try:
-            await talk_over(config, engines, open_them, tuple(sinks), _meter(display))
+            await talk_over(config, engines, open_them, tuple(sinks), _meter(display), keys)
         finally:
             engines.close()
 
