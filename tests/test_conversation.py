@@ -14,9 +14,10 @@ from talking import Scene, hold, talk_through
 
 from assistant import pacing
 from assistant.addressing import AddressRules
-from assistant.backends.scripted import ScriptedMind, ScriptedVoice
+from assistant.backends.scripted import ScriptedMicrophone, ScriptedMind, ScriptedVoice
 from assistant.conversation import Rules
 from assistant.errors import EngineError
+from assistant.hearing import TurnTaking
 from assistant.prompting import prompt
 
 LONG = "This is a long answer, it goes on for quite a while. It has a second sentence. And there is a third one too."
@@ -82,8 +83,6 @@ def test_behind_a_closed_gate_one_phrase_is_synthesised_and_nothing_is_heard_or_
             return super().synthesise(text, language, stop)
 
     voice = Counting()
-    from assistant.hearing import TurnTaking
-
     rules = Rules(turn=TurnTaking(end_s=5.0))
     held = talk_through([(1, 2)], replies=[LONG], rules=rules, voice=voice, cancel_at_s=4.0)
     assert len(voice.texts) == 1
@@ -274,6 +273,24 @@ def test_after_an_interruption_the_next_answer_knows_what_was_heard():
 
 
 # ---------------------------------------------------------------- being addressed
+
+
+def test_who_lets_the_key_go_is_answered_without_a_wait():
+    class Pushed(ScriptedMicrophone):
+        """Its key is pressed until 2.1 s."""
+
+        let_go = False
+
+        async def blocks(self):
+            async for block in super().blocks():
+                self.let_go = block.at_s > 2.1
+                yield block
+
+    rules = Rules(turn=TurnTaking(end_s=5.0))
+    held = talk_through([(1, 2)], ["what is this"], ["A cup."], rules=rules, microphone=Pushed, seconds=8)
+    assert [e.heard for e in held.exchanges] == ["A cup."]
+    assert held.all("turn")[0]["voice_to_voice_ms"] < 200
+
 
 ADDRESS = AddressRules(("assistant", "小助手"), ("go to sleep", "去睡吧"), ("wake up", "醒醒"), follow_up_s=4.0)
 
