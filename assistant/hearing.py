@@ -3,7 +3,7 @@
 `listen` is a pure state machine over windows of sound and their probability of speech; `hear` runs it over a microphone
 and hands the sound to the transcriber. The order is always
 `Onset -> (FalseAlarm | Speaking -> (Pause -> (Resumed | Utterance | FalseAlarm))+)`, but for a turn that grew too long,
-that a key ended or whose microphone ended or was let go: it is an Utterance without a Pause. Knows nothing of words, replies and
+that a key ended or whose microphone ended: it is an Utterance without a Pause. Knows nothing of words, replies and
 engines: how long a pause must last before the turn is over, and whether it asked for anything at all, it reads off an
 `Outlook`.
 """
@@ -147,8 +147,6 @@ async def hear(
         ear, events = listen(ear, window, p_voice, rules if settled else unsettled, outlook.wait_s)
         if ear.phase == "pausing" and outlook.dismissed:
             ear, events = Ear(), (FalseAlarm(ear.ended_s),)
-        elif ear.phase in ("speaking", "pausing") and getattr(microphone, "let_go", False):
-            ear, events = Ear(), (Utterance(ear.began_s, ear.ended_s),)
         if ear.phase in ("speaking", "pausing") and getattr(microphone, "let_go", False):
             ear, events = Ear(), (*events, Utterance(ear.began_s, ear.ended_s))
         for event in events:
