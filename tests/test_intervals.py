@@ -46,6 +46,6 @@ def test_a_median_lies_in_its_bounds_nineteen_times_of_twenty():
     rng = np.random.default_rng(3)
     inside = 0
     for seed in range(100):
-        low, high = bootstrap(rng.lognormal(size=60), np.median, seed=seed) or (0.0, 0.0)
+        low, high = bootstrap(rng.lognormal(size=60).tolist(), np.median, seed=seed) or (0.0, 0.0)
         inside += low <= 1.0 <= high
     assert 88 <= inside <= 100

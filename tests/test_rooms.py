@@ -16,9 +16,8 @@ VOICE_DB = -24.0
 
 def speechlike(seconds, seed=1, level_db=VOICE_DB):
     """Noise with the slope of speech."""
-    noise = np.convolve(
-        np.random.default_rng(seed).standard_normal(round(seconds * RATE)), 0.82 ** np.arange(60), "same"
-    )
+    white = np.random.default_rng(seed).standard_normal(int(seconds * RATE))
+    noise = np.asarray(np.convolve(white, np.logspace(0, np.log10(0.82) * 59, 60), "same"), np.float32)
     return (noise * 10 ** ((level_db - rms_db(noise)) / 20)).astype(np.float32)
 
 
