@@ -105,19 +105,19 @@ async def hear(
     new one opens when the voice goes on. When an event comes out, the transcriber has already been told.
     """
     ear, state = Ear(), activity.start()
-    history: deque[Block] = deque()
+    history: deque[tuple[Block, float]] = deque()
     async for window in windows(microphone, activity.window, level):
         state, p_voice = activity.voice(state, window.pcm)
-        history.append(window)
-        while history[0].end_s < window.end_s - rules.preroll_s - rules.pause_s:
+        history.append((window, p_voice))
+        while history[0][0].end_s < window.end_s - rules.preroll_s - rules.pause_s:
             history.popleft()
         before_s = ear.ended_s
         ear, events = listen(ear, window, p_voice, rules)
         for event in events:
-            _transcribe(transcriber, event, [b for b in history if b.end_s > before_s + 1e-6], rules)
+            _transcribe(transcriber, event, [(b, p) for b, p in history if b.end_s > before_s + 1e-6], rules)
             yield event
         if not events and ear.phase in ("onset", "speaking"):
-            transcriber.feed(window)
+            transcriber.feed(window, p_voice)
         if microphone.over and ear.phase == "quiet" and not busy():
             return
     if ear.phase in ("speaking", "pausing"):
@@ -125,16 +125,18 @@ async def hear(
         yield Utterance(ear.began_s, ear.ended_s)
 
 
-def _transcribe(transcriber: Transcriber, event: HearingEvent, recent: Sequence[Block], rules: TurnTaking) -> None:
+def _transcribe(
+    transcriber: Transcriber, event: HearingEvent, recent: Sequence[tuple[Block, float]], rules: TurnTaking
+) -> None:
     match event:
         case Onset(voice_s) | Resumed(voice_s):
             if isinstance(event, Onset):
                 transcriber.begin()
-            for block in recent:
+            for block, p_voice in recent:
                 if block.end_s > voice_s - rules.preroll_s:
-                    transcriber.feed(block)
+                    transcriber.feed(block, p_voice)
         case Speaking():
-            transcriber.feed(recent[-1])
+            transcriber.feed(*recent[-1])
         case FalseAlarm():
             transcriber.drop()
         case Pause() | Utterance():
