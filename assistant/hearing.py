@@ -136,11 +136,11 @@ async def hear(
     """
     ear, state, outlook = Ear(), activity.start(), outlook or Outlook()
     unsettled = replace(rules, confirm_s=max(rules.confirm_s, UNSETTLED_S))
-    history: deque[Block] = deque()
+    history: deque[tuple[Block, float]] = deque()
     async for window in windows(microphone, activity.window, level):
         state, p_voice = activity.voice(state, window.pcm)
-        history.append(window)
-        while history[0].at_s < window.end_s - RECENT_S:
+        history.append((window, p_voice))
+        while history[0][0].at_s < window.end_s - RECENT_S:
             history.popleft()
         before_s = ear.ended_s
         settled = getattr(microphone, "settled", True)
@@ -151,13 +151,13 @@ async def hear(
             ear, events = Ear(), (*events, Utterance(ear.began_s, ear.ended_s))
         for event in events:
             if isinstance(event, Pause):
-                outlook.sound = np.concatenate([block.pcm for block in history])
-                outlook.left = _left([block for block in history if ear.began_s <= block.at_s < ear.ended_s])
+                outlook.sound = np.concatenate([block.pcm for block, _ in history])
+                outlook.left = _left([block for block, _ in history if ear.began_s <= block.at_s < ear.ended_s])
             outlook.wait_s, outlook.dismissed = None, False
-            _transcribe(transcriber, event, [b for b in history if b.end_s > before_s + 1e-6], rules)
+            _transcribe(transcriber, event, [(b, p) for b, p in history if b.end_s > before_s + 1e-6], rules)
             yield event
         if not events and ear.phase in ("onset", "speaking"):
-            transcriber.feed(window)
+            transcriber.feed(window, p_voice)
         if microphone.over and ear.phase == "quiet" and not busy():
             return
     if ear.phase in ("speaking", "pausing"):
@@ -171,16 +171,18 @@ def _left(blocks: Sequence[Block]) -> float:
     return sum(float(np.square(block.pcm).sum()) for block in blocks) / raw if raw else 1.0
 
 
-def _transcribe(transcriber: Transcriber, event: HearingEvent, recent: Sequence[Block], rules: TurnTaking) -> None:
+def _transcribe(
+    transcriber: Transcriber, event: HearingEvent, recent: Sequence[tuple[Block, float]], rules: TurnTaking
+) -> None:
     match event:
         case Onset(voice_s) | Resumed(voice_s):
             if isinstance(event, Onset):
                 transcriber.begin()
-            for block in recent:
+            for block, p_voice in recent:
                 if block.end_s > voice_s - rules.preroll_s:
-                    transcriber.feed(block)
+                    transcriber.feed(block, p_voice)
         case Speaking():
-            transcriber.feed(recent[-1])
+            transcriber.feed(*recent[-1])
         case FalseAlarm():
             transcriber.drop()
         case Pause() | Utterance():

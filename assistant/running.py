@@ -215,8 +215,13 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
     def partial(words: Words) -> None:
         log.emit("words", text=words.text, final=False, language=words.language, words=words.timed)
 
+    def dropped(text: str, why: str) -> None:
+        log.emit("dropped", text=text, why=why)
+
     conversation = Conversation()
-    transcriber = Transcriber(engines.recogniser, config.assistant.language, partial, raw=config.echo.feed == "raw")
+    transcriber = Transcriber(
+        engines.recogniser, config.assistant.language, partial, dropped, raw=config.echo.feed == "raw"
+    )
     return Talk(
         devices=devices,
         models=Models(engines.activity, engines.endpointing, transcriber, engines.mind, engines.voice, engines.eyes),

@@ -49,10 +49,10 @@ class EndOfTurn(Protocol):
 
 
 class Recogniser(Protocol):
-    """Speech to words, segment by segment. Times of words count from the segment's first sample.
+    """Speech to words while it is spoken, segment by segment. Times of words count from the segment's first sample.
 
-    `start` -> `feed`* -> `finish`. `feed` returns the words so far, or None where nothing new is known (or where an
-    engine only takes whole recordings). A segment that has been finished cannot be fed again.
+    `start` -> `feed`* -> `finish`. `feed` returns the words so far, or None where nothing new is known. A segment that
+    has been finished cannot be fed again.
     """
 
     languages: tuple[str, ...]
@@ -60,6 +60,31 @@ class Recogniser(Protocol):
     def start(self, language: str) -> Any: ...
     def feed(self, segment: Any, pcm: Samples) -> Words | None: ...
     def finish(self, segment: Any) -> Words: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an engine makes of a recording, and how sure it is; an engine that cannot tell is taken to be.
+
+    `mean_logp` is the mean log-probability of its tokens, `no_speech_p` the probability that nobody spoke.
+    """
+
+    words: Words
+    mean_logp: float = 0.0
+    no_speech_p: float = 0.0
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """A recogniser that only takes whole recordings, in place of `Recogniser`; `transcribing` makes it stream.
+
+    `decode` is given at most 15 s of sound, and in `prompt` what was said before it, "" for nothing; every word it
+    returns has times, counted from the first sample. Once `stop()` is true it may return, or raise, anything.
+    """
+
+    languages: tuple[str, ...]
+
+    def decode(self, pcm: Samples, language: str, prompt: str, stop: Stop) -> Hypothesis: ...
 
 
 @dataclass(frozen=True, slots=True)

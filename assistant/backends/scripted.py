@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from random import Random
 
 import numpy as np
 
-from assistant.backends import Message, Speech, Stop
+from assistant.backends import Hypothesis, Message, Speech, Stop
 from assistant.backends.files import SilentSpeaker
 from assistant.events import HEARING_RATE_HZ, Block, Finding, Frame, Image, Phrase, Samples, Word, Words
 from assistant.pacing import Clock
@@ -90,6 +91,54 @@ class ScriptedRecogniser:
         step = segment.seconds / max(1, len(words))
         timed = tuple(Word(w, i * step, (i + 1) * step) for i, w in enumerate(words))
         return Words(segment.text, timed, segment.language)
+
+
+class ScriptedDecoder:
+    """The `Decodes` seam: hears the words of its script in sound that `spoken` makes of them, and knows nothing else.
+
+    The last `wobble` words of a sound are misheard, every time in another way, until silence follows them; a word that
+    begins before the sound is heard as a scrap. `asked` keeps (seconds of sound, language, prompt) of every call.
+    """
+
+    def __init__(
+        self,
+        script: str = "these words are scripted",
+        wobble: int = 1,
+        languages: Sequence[str] = ("en", "zh"),
+        mean_logp: float = -0.1,
+        no_speech_p: float = 0.0,
+    ):
+        self.languages = tuple(languages)
+        self.asked: list[tuple[float, str, str]] = []
+        self.mean_logp, self.no_speech_p = mean_logp, no_speech_p
+        self._words = script.split()
+        self._wobble = wobble
+
+    def spoken(self, word_s: float = 0.3, gap_s: float = 0.0) -> Samples:
+        """The script as sound at 16 kHz: each word is a stretch of its own level, 0.1 to 1."""
+        word, gap = (round(s * HEARING_RATE_HZ) for s in (word_s, gap_s))
+        levels = [0.1 + 0.9 * (i + 1) / len(self._words) for i in range(len(self._words))]
+        pieces = [np.concatenate([np.full(word, v, np.float32), np.zeros(gap, np.float32)]) for v in levels]
+        return np.concatenate([np.zeros(0, np.float32), *pieces])
+
+    def decode(self, pcm: Samples, language: str, prompt: str, stop: Stop) -> Hypothesis:
+        """The words in this sound."""
+        self.asked.append((len(pcm) / HEARING_RATE_HZ, language, prompt))
+        number = np.rint((pcm - 0.1) / 0.9 * len(self._words)).astype(int)
+        edges = [0, *(np.flatnonzero(np.diff(number)) + 1), len(pcm)] if len(pcm) else [0]
+        words = list[Word]()
+        for begin, end in pairwise(edges):
+            if number[begin] > 0:
+                text = self._words[number[begin] - 1]
+                words.append(Word(text, begin / HEARING_RATE_HZ, end / HEARING_RATE_HZ))
+        if words and pcm[0] != 0 and prompt and words[0].ended_s < 0.1:
+            words[0] = replace(words[0], text=words[0].text[-2:])
+        if words and pcm[-1] != 0:
+            sure = max(0, len(words) - self._wobble)
+            words[sure:] = [replace(w, text=f"{w.text}{len(self.asked)}") for w in words[sure:]]
+        chinese = any("\u4e00" <= c <= "\u9fff" for w in words for c in w.text)
+        text = ("" if chinese else " ").join(word.text for word in words)
+        return Hypothesis(Words(text, tuple(words), "zh" if chinese else "en"), self.mean_logp, self.no_speech_p)
 
 
 class ScriptedMind:
