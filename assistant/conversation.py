@@ -11,12 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from assistant import endpointing
+from assistant.addressing import (
+    Acknowledge,
+    AddressRules,
+    Answer,
+    Attention,
+    Ignore,
+    acknowledgement,
+    addressed,
+    answered,
+)
 from assistant.backends import (
     Camera,
     EndOfTurn,
@@ -42,7 +51,6 @@ from assistant.events import (
     HearingEvent,
     Onset,
     Pause,
-    Phrase,
     Resumed,
     Speaking,
     Utterance,
@@ -55,13 +63,12 @@ from assistant.hearing import Outlook, TurnTaking, hear
 from assistant.interrupting import Claim, Judged, weigh
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
+from assistant.replying import ahead, recite, think, voiced
 from assistant.seeing import Sight, recall
-from assistant.speaking import ReplyText, Span, Spoken, heard, make_phrase, sounded, speakable
+from assistant.speaking import ReplyText, heard, sounded, speakable
 from assistant.timing import Marks, stages_ms
 from assistant.transcribing import Segment, Transcriber, joined
 from assistant.workers import Worker
-
-T = TypeVar("T")
 
 TROUBLES = 3
 """turns that may fail one after the other before the program gives up"""
@@ -101,6 +108,8 @@ class Rules:
     turn: TurnTaking = field(default_factory=TurnTaking)
     waiting: Waiting | None = None
     """how long a pause must last before the turn is over; None: always `turn.end_s`"""
+    address: AddressRules = field(default_factory=AddressRules)
+    """when the assistant is meant at all"""
     decide_s: float = 0.7
     """a voice over a reply that lasts this long after it was confirmed is an interruption, whatever its words"""
     fusion: str = "auto"
@@ -131,6 +140,7 @@ class Talk:
     """when the voice of the newest turn ended, and when the turn was taken to be over"""
     unanswered: list[tuple[Segment, ...]] = field(default_factory=list[tuple[Segment, ...]])
     """utterances that were said and got no answer that was heard; grows at `Utterance` only"""
+    attention: Attention = field(default_factory=Attention)
     language: str = "en"
     """what was spoken last"""
     warming: asyncio.Task[None] | None = None
@@ -405,6 +415,25 @@ def _same(some: Sequence[Message], others: Sequence[Message]) -> bool:
     return first == second
 
 
+def _began_s(words: Words, marks: Marks) -> float:
+    """When words were begun, as far as the recogniser tells."""
+    return words.words[0].began_s if words.words else marks.voice_ended_s
+
+
+def _messages(talk: Talk, asked: Words, fusion: Fusion) -> list[Message]:
+    """What the mind is told in this turn."""
+    return compose(
+        asked.text,
+        talk.conversation.exchanges,
+        language=asked.language,
+        free=talk.models.mind.model.free,
+        seen=fusion.context,
+        images=fusion.images,
+        budget_tokens=talk.rules.budget_tokens,
+        count=talk.models.mind.model.count,
+    )
+
+
 def _is_echo(talk: Talk, words: Words, left: float) -> bool:
     """Whether the assistant said this itself; `left` is the share of the energy that the canceller left."""
     own = [word for phrase, first_s in talk.devices.speaker.recent for word in sounded(phrase, first_s)]
@@ -469,19 +498,19 @@ async def reply(talk: Talk, draft: Draft) -> None:
         if not said or _is_echo(talk, words, draft.left):
             _forget(talk, draft)
             return
-        fusion = await look(talk, draft, words)
-        marks.see_s = clock.now_s()
-        messages = compose(
-            said,
-            talk.conversation.exchanges,
-            language=words.language,
-            free=talk.models.mind.model.free,
-            seen=fusion.context,
-            images=fusion.images,
-            budget_tokens=talk.rules.budget_tokens,
-            count=talk.models.mind.model.count,
-        )
-        async with aclosing(ahead(think(talk.models.mind, messages, fusion, text))) as spans:
+        attention, verdict = addressed(talk.attention, words, _began_s(words, marks), talk.rules.address)
+        match verdict:
+            case Ignore(why):
+                _forget(talk, draft)
+                log.emit("ignored", text=said, why=why)
+                return
+            case Acknowledge():
+                thought = recite(acknowledgement(verdict, words.language, talk.rules.address), text)
+            case Answer(asked):
+                fusion = await look(talk, draft, asked)
+                marks.see_s = clock.now_s()
+                thought = think(talk.models.mind, _messages(talk, asked, fusion), fusion, text, draft.gate)
+        async with aclosing(ahead(thought)) as spans:
             async for span in spans:
                 marks.think_s = marks.think_s or clock.now_s()
                 spoken = speakable(text.generated[span.begin : span.end], words.language)
@@ -491,6 +520,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
                 phrase = await voiced(talk.models.voice, span.begin, spoken, words.language)
                 marks.speak_s = marks.speak_s or clock.now_s()
                 await draft.gate.wait()
+                talk.attention = attention
                 sounds_s = await speaker.play(phrase)
                 log.emit(
                     "playing", text=text.generated[span.begin : span.end].strip(), first_sample_s=round(sounds_s, 4)
@@ -505,63 +535,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
     finally:
         if draft.gate.is_set():
             commit(talk, draft, said, text.generated, fusion.glimpses)
-
-
-async def think(mind: Worker[Mind], messages: list[Message], fusion: Fusion, text: ReplyText) -> AsyncGenerator[Span]:
-    """The mind's reply as phrases, each a span of `text.generated`, which grows as it is thought."""
-    pieces = mind.stream(lambda stop: mind.model.reply(messages, stop, fusion.grammar), cost="reply")
-    async with aclosing(decided(pieces, fusion.sentences)) as chosen:
-        async for piece in chosen:
-            for span in text.feed(piece):
-                yield span
-    for span in text.finish():
-        yield span
-
-
-async def decided(pieces: AsyncGenerator[str], sentences: Sequence[str]) -> AsyncGenerator[str]:
-    """The pieces, until only one of the sentences that are admitted begins so: then all of that one, at once.
-
-    `sentences` are what a grammar admits; without any the pieces come as they are. One alone needs no mind.
-    """
-    said = ""
-    async with aclosing(pieces):
-        if len(sentences) == 1:
-            yield sentences[0]
-            return
-        async for piece in pieces:
-            fitting = [s for s in sentences if s.startswith((said + piece).lstrip())]
-            if len(fitting) == 1:
-                yield fitting[0][len(said.lstrip()) :]
-                return
-            said += piece
-            yield piece
-
-
-async def ahead(source: AsyncGenerator[T], size: int = 2) -> AsyncGenerator[T]:
-    """Iterate over `source` in a task of its own, at most `size` items ahead of whoever takes them."""
-    room, items = asyncio.Semaphore(size), asyncio.Queue[tuple[T] | None]()
-
-    async def pump() -> None:
-        async with aclosing(source):
-            async for item in source:
-                await room.acquire()
-                items.put_nowait((item,))
-
-    task = asyncio.create_task(pump())
-    task.add_done_callback(lambda _: items.put_nowait(None))
-    try:
-        while (item := await items.get()) is not None:
-            room.release()
-            yield item[0]
-        task.result()
-    finally:
-        task.cancel()
-
-
-async def voiced(voice: Worker[Voice], begin: int, spoken: Spoken, language: str) -> Phrase:
-    """The phrase that begins at character `begin` of a reply, as sound."""
-    speech = await voice.stoppable(voice.model.synthesise, spoken.text, language, cost="synthesise")
-    return make_phrase(begin, spoken, speech)
+            talk.attention = answered(talk.attention, clock.now_s(), talk.rules.address)
 
 
 async def understand(talk: Talk, draft: Draft) -> Words:

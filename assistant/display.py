@@ -80,6 +80,10 @@ def lines(event: Event) -> list[str]:
             return [f"  {latency(event)}"]
         case "exchange" if event["cut"]:
             return [f"  interrupted, heard up to: {clean(event['heard'][-40:])}"]
+        case "interruption" if event["verdict"] not in ("interruption", "stop"):
+            return [f"  went on: {event['verdict']} ({clean(event['why'])})"]
+        case "ignored":
+            return [f"  not for me: {clean(event['why'])}"]
         case "trouble":
             return [f"  trouble ({event['where']}): {clean(event['message'])}"]
         case "done":

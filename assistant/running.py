@@ -21,7 +21,7 @@ from assistant import __version__, pacing
 from assistant.addressing import AddressRules
 from assistant.backends import Camera, Microphone, Speaker, load
 from assistant.backends.keys import Keys
-from assistant.conversation import Devices, Models, Rules, Talk, converse, think
+from assistant.conversation import Devices, Models, Rules, Talk, converse
 from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
@@ -32,6 +32,7 @@ from assistant.hearing import TurnTaking
 from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
 from assistant.prompting import compose, prompt
+from assistant.replying import think
 from assistant.seeing import Sight
 from assistant.speaking import ReplyText
 from assistant.transcribing import Transcriber
@@ -175,7 +176,7 @@ async def hire_endpointing(config: Config, wanted: Choice, costs: Costs | None =
     try:
         return await hire(config, "endpointing", wanted.name, costs), wanted
     except (EngineError, OutputError) as error:
-        nobody = Choice("words", f"worse than {wanted.name}, but: {error}")
+        nobody = Choice("words", f"in place of {wanted.name}, and worse: {error}")
         return await hire(config, "endpointing", nobody.name, costs), nobody
 
 
@@ -191,6 +192,7 @@ def rules(config: Config) -> Rules:
             turn.onset_p, turn.confirm_s, turn.false_alarm_s, turn.pause_s, turn.end_s, turn.longest_s, turn.preroll_s
         ),
         waiting=Waiting(turn.pause_s, turn.end_s, turn.min_wait_s, turn.max_wait_s),
+        address=address_rules(config),
         decide_s=turn.decide_s,
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,

@@ -43,7 +43,7 @@ class EndOfTurn(Protocol):
 
     def over(self, pcm: Samples) -> float | None:
         """The probability (0 to 1) that the turn is over; None where the engine has no opinion. `pcm` is the turn so
-        far at 16 kHz, with what was heard 0.3 s before it and with the pause (about 0.2 s); the last 8 s will do.
+        far at 16 kHz, of which the last 8 s will do, with 0.3 s before it and the beginning of the pause.
         """
         ...
 

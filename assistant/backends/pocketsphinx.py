@@ -126,6 +126,15 @@ class PocketSphinx:
         self._decoder.end_utt()
         return self._words()
 
+    def ends_p(self, words: Sequence[str]) -> float | None:
+        """How likely a sentence ends after these words, by the trigrams that the decoder goes by anyway; microseconds.
+        None where there are none.
+        """
+        if not words:
+            return None
+        latest_first = [*reversed(words), "<s>"][:2]
+        return self._decoder.logmath.exp(self._trigrams.prob(["</s>", *latest_first]))
+
     def _check(self, segment: Segment) -> None:
         if segment.phase == "over" or (segment.phase == "decoding" and segment is not self._holder):
             what = "finished" if segment.phase == "over" else "given up for a later one"
@@ -177,14 +186,7 @@ class PocketSphinx:
             for s in found
             if s.word[0] not in "<[+("
         )
-        return Words(" ".join(w.text for w in words), words, ends_p=self._ends_p([w.text for w in words]))
-
-    def _ends_p(self, words: Sequence[str]) -> float | None:
-        """How likely a sentence ends after these words, by the trigrams that the decoder goes by anyway."""
-        if not words:
-            return None
-        latest_first = [*reversed(words), "<s>"][:2]
-        return self._decoder.logmath.exp(self._trigrams.prob(["</s>", *latest_first]))
+        return Words(" ".join(w.text for w in words), words, ends_p=self.ends_p([w.text for w in words]))
 
 
 def _pcm16(pcm: Samples) -> bytes:

@@ -1,12 +1,13 @@
-"""Plays many scenes in virtual time, on as many processes as there are cores, and keeps what came of each.
+"""Plays many scenes in virtual time, in processes of their own, and keeps what came of each.
 
-A scene comes out the same on whichever process it is played. Knows no measure over more than one scene.
+A scene comes out the same in whichever process, and after whichever other scene, it is played. Knows no measure over
+more than one scene.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
@@ -31,27 +32,7 @@ def count(
     processes: int = 1,
 ) -> list[Outcome]:
     """What came of scenes 0 to `scenes`, in order. Raises AssistantError."""
-    processes = max(1, min(processes, scenes))
-    if processes == 1:
-        outcomes = list(_play(config, corpus, costs, range(scenes)))
-    else:
-        outcomes = _share_out(config, corpus, costs, scenes, processes, tell)
-    return sorted(outcomes, key=lambda outcome: outcome.number)
-
-
-def _play(config: Config, corpus: Corpus, costs: Costs, numbers: Sequence[int]) -> Iterator[Outcome]:
-    stage = set_stage(config, costs)
-    try:
-        for number in numbers:
-            scene = make_scene(corpus, number, config.assistant.seed)
-            yield outcome(stage.play(scene), config.turn.end_s)
-    finally:
-        stage.engines.close()
-
-
-def _share_out(
-    config: Config, corpus: Corpus, costs: Costs, scenes: int, processes: int, tell: Callable[[str], None]
-) -> list[Outcome]:
+    processes = min(processes, scenes)
     fresh = multiprocessing.get_context("spawn")  # models with threads of their own do not survive a fork
     outcomes: list[Outcome] = []
     open_ends: list[Connection] = []
@@ -80,7 +61,7 @@ def _share_out(
             worker.join()
         for end in open_ends:
             end.close()
-    return outcomes
+    return sorted(outcomes, key=lambda outcome: outcome.number)
 
 
 def _received(end: Connection) -> Outcome | None:
@@ -95,10 +76,13 @@ def _received(end: Connection) -> Outcome | None:
 
 
 def _report(end: Connection, config: Config, corpus: Corpus, costs: Costs, numbers: Sequence[int]) -> None:
-    """Play scenes in a process of their own."""
+    """Play scenes, and send what came of each; None when all are played."""
     try:
-        for one in _play(config, corpus, costs, numbers):
-            end.send(one)
+        stage = set_stage(config, costs)
+        for number in numbers:
+            scene = make_scene(corpus, number, config.assistant.seed)
+            end.send(outcome(stage.play(scene), config.turn.end_s))
+        stage.engines.close()
         end.send(None)
     except AssistantError as error:
         end.send(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from assistant.events import HEARING_RATE_HZ, Samples
-from assistant.sessions.levels import frames, leveled
+from assistant.sessions.levels import leveled, rms_db
 
 ROOM_DB = -66.0
 """dBFS, RMS: a quiet room and its microphone"""
@@ -21,14 +21,20 @@ FADE_S = 0.005
 
 
 def room_tone(rng: np.random.Generator, seconds: float, level_db: float = ROOM_DB) -> Samples:
-    """Low, steady noise at `level_db` dBFS."""
-    noise = rng.standard_normal(max(1, round(seconds * HEARING_RATE_HZ)))
-    low = np.convolve(noise, ROOM_TILT ** np.arange(256))[: len(noise)]
+    """Low, steady noise at `level_db` dBFS; its end leads into its beginning, so that it can be repeated."""
+    size = max(1, round(seconds * HEARING_RATE_HZ))
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    spectrum /= 1 - ROOM_TILT * np.exp(-2j * np.pi * np.arange(len(spectrum)) / size)
+    spectrum[0] = 0.0
+    low = np.fft.irfft(spectrum, size)
     return np.asarray(low * (10 ** (level_db / 20) / max(1e-12, float(np.sqrt((low**2).mean())))), np.float32)
 
 
-def own_tone(rng: np.random.Generator, pcm: Samples, seconds: float) -> Samples:
-    """Noise with the spectrum and the level of the quietest frames of a recording: what is left when nobody speaks."""
+def own_tone(rng: np.random.Generator, pcm: Samples, seconds: float, most_db: float = 0.0) -> Samples:
+    """Noise with the spectrum and the level of the quietest frames of a recording: what is left when nobody speaks.
+
+    Not louder than `most_db` dBFS: where a recording has no silence, its quietest frames are speech.
+    """
     size = max(1, round(seconds * HEARING_RATE_HZ))
     hop = WINDOW // 2
     padded = np.pad(pcm, (0, max(0, WINDOW - len(pcm))))
@@ -45,7 +51,8 @@ def own_tone(rng: np.random.Generator, pcm: Samples, seconds: float) -> Samples:
     weight = np.zeros(len(tone))
     for number in range(count):
         weight[number * hop : number * hop + WINDOW] += window**4
-    return np.asarray(tone[hop : hop + size] / np.sqrt(np.maximum(weight[hop : hop + size], 1e-9)), np.float32)
+    even = np.asarray(tone[hop : hop + size] / np.sqrt(np.maximum(weight[hop : hop + size], 1e-9)), np.float32)
+    return even * np.float32(10 ** (min(0.0, most_db - rms_db(even)) / 20))
 
 
 def cough(rng: np.random.Generator, level_db: float) -> Samples:
@@ -86,21 +93,15 @@ def looped(rng: np.random.Generator, pcm: Samples, seconds: float) -> Samples:
     return np.resize(np.roll(pcm, -begin), size).astype(np.float32)
 
 
-def faded(pcm: Samples, seconds: float = FADE_S) -> Samples:
-    """The sound with soft ends."""
-    size = min(len(pcm) // 2, round(seconds * HEARING_RATE_HZ))
-    if not size:
-        return pcm
+def faded(pcm: Samples, *, begin: bool = True, end: bool = True) -> Samples:
+    """The sound with soft ends: a cut edge clicks."""
+    size = min(len(pcm) // 2, round(FADE_S * HEARING_RATE_HZ))
     soft, rise = pcm.copy(), np.linspace(0, 1, size, dtype=np.float32)
-    soft[:size] *= rise
-    soft[-size:] *= rise[::-1]
+    if begin:
+        soft[:size] *= rise
+    if end:
+        soft[len(soft) - size :] *= rise[::-1]
     return soft
-
-
-def quietest_db(pcm: Samples) -> float:
-    """The level of the quietest frames of a recording, in dBFS."""
-    level = np.sort(frames(pcm))
-    return 20 * float(np.log10(max(1e-10, float(level[: max(1, round(QUIETEST * len(level)))].mean()))))
 
 
 def _burst(

@@ -17,6 +17,7 @@ from assistant.sessions.corpus import SPEECH_DB, Clip, Corpus
 from assistant.sessions.levels import GAP_S, frames, rms_db
 from assistant.sessions.noises import cough, faded, knock, looped, own_tone, room_tone
 from assistant.sessions.rooms import Cue, Room, Sound
+from assistant.speaking import ReplyText, speakable
 
 # ---------------------------------------------------------------- what is drawn from
 
@@ -48,7 +49,7 @@ SNR_OVER_DB = (10.0, 20.0)
 DELAY_S = (0.02, 0.12)
 TAIL_S = (0.15, 0.45)
 COUPLING_DB = (-25.0, 0.0)
-DRIVE = (0.5, 2.0)
+DRIVE = (0.3, 1.2)
 DRIFTING = 0.25
 """share of the rooms whose clocks drift"""
 DRIFT_PPM = 100.0
@@ -61,9 +62,12 @@ INTO_ANSWER_S = (0.4, 7.0)
 APART_S = (2.0, 5.0)
 SHORT_WORDS, LONG_WORDS, LONGEST_WORDS = 12, 110, 330
 """of an answer that is let be, interrupted, or listened to for its own sake: 4, 35 and 110 s"""
+QUIET_DB = SPEECH_DB - 20.0
+"""no pause that is put in is louder"""
 SILENCE_S = 60.0
 LIMIT_S = 240.0
-NOISE_S = 30.0
+QUIET_S, NOISE_S = 5.0, 30.0
+"""of background, before it is repeated"""
 SHORTEST_INTERRUPTION_S = 0.7
 
 
@@ -193,8 +197,9 @@ def paused(rng: np.random.Generator, clip: Clip, cue: Cue, after_s: float) -> So
     cut_s = _quietest_s(clip.pcm, words[which].ended_s, words[which + 1].began_s)
     length_s = pause_s(rng)
     cut = round(cut_s * HEARING_RATE_HZ)
-    tone = own_tone(rng, clip.pcm, length_s)
-    pcm = np.concatenate([faded(clip.pcm[:cut]), tone, faded(clip.pcm[cut:])])
+    tone = own_tone(rng, clip.pcm, length_s, QUIET_DB)
+    before, after = faded(clip.pcm[:cut], begin=False), faded(clip.pcm[cut:], end=False)
+    pcm = np.concatenate([before, tone, after])
     return Sound(
         "turn",
         clip.name,
@@ -216,12 +221,33 @@ def pause_s(rng: np.random.Generator) -> float:
 
 def answer(rng: np.random.Generator, words: int) -> str:
     """Sentences with at least so many words."""
-    sentences = (Path(__file__).parent / "assets" / "answers.txt").read_text(encoding="utf-8").splitlines()
+    sentences = _sentences()
     chosen: list[str] = []
     while sum(len(s.split()) for s in chosen) < words:
         chosen += [sentences[i] for i in rng.permutation(len(sentences))]
     count = next(n for n in range(1, len(chosen) + 1) if sum(len(s.split()) for s in chosen[:n]) >= words)
     return " ".join(chosen[:count])
+
+
+def phrases_of_answers() -> list[str]:
+    """All that a voice is given to say in answers, in a fixed order: each sentence as the first, the second and any
+    later phrase, as those are cut differently.
+    """
+    sentences = _sentences()
+    whole = next(s for s in sentences if len(_phrases(s)) == 1)
+    spoken = (p for s in sentences for before in ("", f"{whole} ", f"{whole} {whole} ") for p in _phrases(before + s))
+    return list(dict.fromkeys(spoken))
+
+
+def _phrases(reply: str) -> list[str]:
+    text = ReplyText()
+    spans = text.feed(reply) + text.finish()
+    spoken = (speakable(reply[span.begin : span.end], "en").text for span in spans)
+    return [each for each in spoken if each]
+
+
+def _sentences() -> list[str]:
+    return (Path(__file__).parent / "assets" / "answers.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _turn(rng: np.random.Generator, clip: Clip, cue: Cue) -> Sound:
@@ -286,12 +312,13 @@ def _background(
     rng: np.random.Generator, corpus: Corpus, noisy: float, snr_db: tuple[float, float]
 ) -> tuple[Samples, str, float | None]:
     """What is always heard, its name, and how far below speech it lies; a quiet room has no name."""
-    quiet = room_tone(rng, NOISE_S)
+    quiet = room_tone(rng, QUIET_S)
     if rng.random() >= noisy:
         return quiet, "", None
     ratio_db = rng.uniform(*snr_db)
     if not corpus.noises:
-        return quiet + room_tone(rng, NOISE_S, SPEECH_DB - ratio_db), "steady noise (synthetic)", ratio_db
+        return quiet + room_tone(rng, QUIET_S, SPEECH_DB - ratio_db), "steady noise (synthetic)", ratio_db
     name, pcm = corpus.noises[int(rng.integers(len(corpus.noises)))]
     gain = 10 ** ((SPEECH_DB - ratio_db - rms_db(pcm)) / 20)
-    return np.asarray(quiet + gain * looped(rng, pcm, NOISE_S), np.float32), name, ratio_db
+    noise = gain * looped(rng, pcm, NOISE_S)
+    return np.asarray(noise + np.resize(quiet, len(noise)), np.float32), name, ratio_db

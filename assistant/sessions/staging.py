@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from assistant import pacing
-from assistant.backends import Camera
+from assistant.backends import Camera, Speech, Stop, Voice
 from assistant.backends.pictures import PictureCamera
 from assistant.backends.scripted import ScriptedMind
 from assistant.conversation import Devices
@@ -26,7 +26,7 @@ from assistant.eventlog import Event
 from assistant.pacing import Clock, Costs
 from assistant.running import Choice, Engines, load_engines, talk_over
 from assistant.sessions.rooms import Heard, RoomMicrophone, RoomSpeaker
-from assistant.sessions.scenes import Scene
+from assistant.sessions.scenes import Scene, phrases_of_answers
 from assistant.workers import Worker
 
 if TYPE_CHECKING:
@@ -52,6 +52,30 @@ class Played:
     def all(self, *types: str) -> list[Event]:
         """The events of these types, in order."""
         return [event for event in self.events if event["type"] in types]
+
+
+class Repertoire:
+    """A voice that says a text exactly as it said it before.
+
+    espeak-ng never does: its state goes on from text to text, a phrase comes out a few milliseconds longer or shorter,
+    and all that follows is another conversation.
+    """
+
+    def __init__(self, voice: Voice) -> None:
+        self.languages = voice.languages
+        self._voice = voice
+        self._known: dict[tuple[str, str], Speech] = {}
+
+    def synthesise(self, text: str, language: str, stop: Stop) -> Speech:
+        """The text as it was said first."""
+        if (text, language) not in self._known:
+            self._known[text, language] = self._voice.synthesise(text, language, lambda: False)
+        return self._known[text, language]
+
+    def rehearse(self, texts: Iterable[str]) -> None:
+        """Say texts in their order once, so that what is said later does not depend on what is said when."""
+        for text in texts:
+            self.synthesise(text, "en", lambda: False)
 
 
 @dataclass(eq=False, slots=True)
@@ -116,9 +140,15 @@ async def perform(config: Config, engines: Engines, scene: Scene, camera: Camera
 
 
 def set_stage(config: Config, costs: Costs | None = None) -> Stage:
-    """Load what plays scenes in virtual time: every engine of the configuration but mind and eyes."""
+    """Load what plays scenes in virtual time: every engine of the configuration but mind and eyes.
+
+    In a process of its own it always comes to the same; in one where the voice has spoken before, to nearly the same.
+    """
     unused = {slot: getattr(config, slot).model_copy(update={"engine": "scripted"}) for slot in ("mind", "eyes")}
     engines = pacing.run(load_engines(config.model_copy(update=unused)), fast=True)
+    voice = Repertoire(engines.voice.model)
+    voice.rehearse(phrases_of_answers())
+    engines.voice.model = voice
     return Stage(config, engines, costs or {})
 
 
