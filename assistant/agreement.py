@@ -24,6 +24,8 @@ KEEP_S = 3.0
 """so much sound stays in a buffer that is cut: an engine needs context"""
 EDGE_S = 1.0
 """the end of a full buffer is not believed: a word may be cut in two there"""
+SCRAPS = 3
+"""the anchor is looked for among so many words"""
 _MARKS = re.compile(r"[\W_]+")
 
 
@@ -63,10 +65,11 @@ class Agreement:
     @property
     def final(self) -> Words:
         """What was said, once the newest hypothesis is about all that was left."""
-        if not self.newest or not (self.began_s == 0 or _anchored(self, self.newest)):
-            return self.words
         before = self.stable[: len(self.stable) - self.inside]
-        return _words((*before, *_follow(before, self.newest, self.language)), self.language)
+        newest = _from_anchor(self, self.newest) if before else self.newest
+        if not newest:
+            return self.words
+        return _words((*before, *_follow(before, newest, self.language)), self.language)
 
 
 def agree(known: Agreement, heard: Words) -> Agreement:
@@ -118,9 +121,10 @@ def _begin_at(known: Agreement, at: int) -> Agreement:
 
 def _behind(known: Agreement, newest: Sequence[Piece], language: str) -> tuple[Piece, ...]:
     """The words of a hypothesis that come after the stable ones."""
-    anchor = known.stable[len(known.stable) - known.inside :]
-    if len(newest) >= len(anchor) and all(_alike(a, b) for a, b in zip(anchor, newest, strict=False)):
-        new = newest[len(anchor) :]
+    stable = known.stable[len(known.stable) - known.inside :]
+    found = _from_anchor(known, newest)
+    if len(found) >= len(stable) and all(_alike(a, b) for a, b in zip(stable, found, strict=False)):
+        new = found[len(stable) :]
     else:  # the engine thinks better of it: for now only what was said later counts
         ended_s = known.stable[-1].word.ended_s
         new = [piece for piece in newest if (piece.word.began_s + piece.word.ended_s) / 2 > ended_s]
@@ -139,8 +143,15 @@ def _follow(before: Sequence[Piece], new: Sequence[Piece], language: str) -> tup
     return tuple(following)
 
 
-def _anchored(known: Agreement, newest: Sequence[Piece]) -> bool:
-    return known.inside > 0 and _alike(known.stable[len(known.stable) - known.inside], newest[0])
+def _from_anchor(known: Agreement, newest: Sequence[Piece]) -> Sequence[Piece]:
+    """A hypothesis from the first stable word of the buffer on: a cut may have left scraps before it. None if it is
+    not there, all if there is no such word.
+    """
+    if known.inside == 0:
+        return newest
+    anchor = known.stable[len(known.stable) - known.inside]
+    at = next((i for i, piece in enumerate(newest[:SCRAPS]) if _alike(piece, anchor)), None)
+    return newest[at:] if at is not None else ()
 
 
 def _alike(one: Piece, other: Piece) -> bool:

@@ -27,6 +27,8 @@ from assistant.workers import Worker
 Segment = asyncio.Task[Words]
 """A stretch of speech that becomes words; its times are the session's."""
 
+AFTER_S = 0.03
+"""so much sound after a voice shows that its last word is whole"""
 SOON_S = 1e-6
 
 
@@ -40,8 +42,6 @@ class Streaming:
     """so much silence may become a pause: it is asked at once, to be done when the pause is there"""
     resume_s: float = 2.0
     """a voice that goes on within this time is heard as one recording with what was before"""
-    split_s: float = 6.0
-    """a segment that streams and is longer ends at its quietest moment: the last pass over it takes time"""
 
 
 @dataclass(eq=False, slots=True)
@@ -95,6 +95,10 @@ class _Sound:
         self.voice_ended_s = max(self.voice_ended_s, before.voice_ended_s)
         self.began_s, self.agreed, self.covered_s = before.began_s, before.agreed, before.covered_s
         self.doubt = before.doubt
+
+    def heard_by(self, ended_s: float) -> bool:
+        """Whether sound that ends there holds all of the voice so far, and enough after it to tell that it is over."""
+        return ended_s >= min(self.voice_ended_s + AFTER_S, self.end_s) - SOON_S
 
     def take(self) -> Samples | None:
         """The sound that an engine that streams has not had."""
@@ -167,7 +171,7 @@ class Transcriber:
         if self._open is None:
             self._open = self._begin(block.at_s)
         self._open.add(block, p_voice)
-        if not self._whole and self._open.end_s - self._open.began_s > self._rules.split_s:
+        if not self._whole and self._open.end_s - self._open.began_s > self._worker.model.longest_s:
             self._split(self._open)
 
     def close(self) -> None:
@@ -264,8 +268,7 @@ class Transcriber:
 
     def _complete(self, sound: _Sound) -> bool:
         """Whether the segment is closed and the newest hypothesis is about all of its voice."""
-        unheard = sound.voice_ended_s > sound.covered_s + SOON_S and not too_little(sound.voiced_s)
-        return sound.closed.done() and not unheard
+        return sound.closed.done() and (sound.heard_by(sound.covered_s) or too_little(sound.voiced_s) is not None)
 
     async def _due(self, sound: _Sound) -> None:
         """Wait until the engine is to be asked again."""
@@ -283,7 +286,7 @@ class Transcriber:
 
     def _next_at(self, sound: _Sound) -> float | None:
         """When (the loop's time) to ask again; None while there is nothing new to ask about."""
-        if too_little(sound.voiced_s) or sound.voice_ended_s <= sound.covered_s + SOON_S:
+        if too_little(sound.voiced_s) or sound.heard_by(sound.covered_s):
             return None
         rested_at = self._asked_at + 2 * self._cost_s
         if sound.end_s - sound.voice_ended_s >= self._rules.quiet_s - SOON_S:
@@ -319,7 +322,7 @@ class Transcriber:
         waits_for = {job} if sound.closed.done() else {job, sound.closed}
         try:
             await asyncio.wait(waits_for, return_when=asyncio.FIRST_COMPLETED)
-            if not job.done() and sound.voice_ended_s > ended_s + SOON_S:
+            if not job.done() and not sound.heard_by(ended_s):
                 return None
             hypothesis = await job
             self._cost_s = loop.time() - self._asked_at

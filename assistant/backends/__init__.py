@@ -56,6 +56,8 @@ class Recogniser(Protocol):
     """
 
     languages: tuple[str, ...]
+    longest_s: float
+    """a segment that gets longer ends at its quietest moment; inf where `finish` takes no longer for a long one"""
 
     def start(self, language: str) -> Any: ...
     def feed(self, segment: Any, pcm: Samples) -> Words | None: ...

@@ -7,8 +7,9 @@ one in place of an engine to see which part of a chain is slow or wrong. None of
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
@@ -65,6 +66,8 @@ class ScriptedRecogniser:
     A text grows word by word, three words a second, while sound comes in.
     """
 
+    longest_s = math.inf
+
     def __init__(self, texts: Sequence[str] = ("these words are scripted",), languages: Sequence[str] = ("en", "zh")):
         self.languages = tuple(languages)
         self._texts = list(texts) or [""]
@@ -96,23 +99,26 @@ class ScriptedRecogniser:
 class ScriptedDecoder:
     """The `Decodes` seam: hears the words of its script in sound that `spoken` makes of them, and knows nothing else.
 
-    The last `wobble` words of a sound are misheard, every time in another way, until silence follows them; a word that
-    begins before the sound is heard as a scrap. `asked` keeps (seconds of sound, language, prompt) of every call.
+    The last `wobble` words of a sound that ends in a voice are misheard, every time in another way; a word whose
+    beginning is missing is heard as its end. Word times are `blur_s` early and late by turns. `asked` keeps (seconds of
+    sound, language, prompt) of every call.
     """
 
     def __init__(
         self,
         script: str = "these words are scripted",
         wobble: int = 1,
+        blur_s: float = 0.0,
         languages: Sequence[str] = ("en", "zh"),
         mean_logp: float = -0.1,
         no_speech_p: float = 0.0,
     ):
         self.languages = tuple(languages)
-        self.asked: list[tuple[float, str, str]] = []
         self.mean_logp, self.no_speech_p = mean_logp, no_speech_p
+        self.asked: list[tuple[float, str, str]] = []
         self._words = script.split()
         self._wobble = wobble
+        self._blur_s = blur_s
 
     def spoken(self, word_s: float = 0.3, gap_s: float = 0.0) -> Samples:
         """The script as sound at 16 kHz: each word is a stretch of its own level, 0.1 to 1."""
@@ -126,17 +132,20 @@ class ScriptedDecoder:
         self.asked.append((len(pcm) / HEARING_RATE_HZ, language, prompt))
         number = np.rint((pcm - 0.1) / 0.9 * len(self._words)).astype(int)
         edges = [0, *(np.flatnonzero(np.diff(number)) + 1), len(pcm)] if len(pcm) else [0]
+        spans = [
+            (int(number[a]), a / HEARING_RATE_HZ, b / HEARING_RATE_HZ) for a, b in pairwise(edges) if number[a] > 0
+        ]
+        longest_s = max((b - a for _, a, b in spans), default=0.0)
         words = list[Word]()
-        for begin, end in pairwise(edges):
-            if number[begin] > 0:
-                text = self._words[number[begin] - 1]
-                words.append(Word(text, begin / HEARING_RATE_HZ, end / HEARING_RATE_HZ))
-        if words and pcm[0] != 0 and prompt and words[0].ended_s < 0.1:
-            words[0] = replace(words[0], text=words[0].text[-2:])
-        if words and pcm[-1] != 0:
-            sure = max(0, len(words) - self._wobble)
-            words[sure:] = [replace(w, text=f"{w.text}{len(self.asked)}") for w in words[sure:]]
-        chinese = any("\u4e00" <= c <= "\u9fff" for w in words for c in w.text)
+        for i, (which, began_s, ended_s) in enumerate(spans):
+            text = self._words[which - 1]
+            if began_s == 0 and ended_s < 0.8 * longest_s:
+                text = text[len(text) // 2 :]
+            elif pcm[-1] != 0 and i >= len(spans) - self._wobble:
+                text += str(len(self.asked))
+            blur_s = self._blur_s if which % 2 else -self._blur_s
+            words.append(Word(text, max(0.0, began_s + blur_s), max(0.0, ended_s + blur_s)))
+        chinese = any("\u4e00" <= c <= "\u9fff" for word in words for c in word.text)
         text = ("" if chinese else " ").join(word.text for word in words)
         return Hypothesis(Words(text, tuple(words), "zh" if chinese else "en"), self.mean_logp, self.no_speech_p)
 
