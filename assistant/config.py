@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from assistant import packaged
-from assistant.backends import ENGINES, find
+from assistant.backends import ENGINES, OPTIONAL, find
 from assistant.errors import ConfigError
 
 Table = dict[str, Any]
@@ -135,6 +135,8 @@ class Config(Section):
     recogniser: EngineSection
     mind: Mind
     eyes: EngineSection
+    detector: EngineSection
+    encoder: EngineSection
     voice: EngineSection
     fusion: Fusion
     models: Models
@@ -325,7 +327,7 @@ def _validated(merged: Table, layer: str) -> Config:
         raise ConfigError(f"{layer}: {_explain(error.errors()[0])}") from error
     for slot, known in ENGINES.items():
         section: EngineSection = getattr(config, slot)
-        choices = ["auto", *known]
+        choices = ["none" if slot in OPTIONAL else "auto", *known]
         if section.engine not in choices:
             raise ConfigError(
                 f"{layer}: [{slot}] engine wanted one of {', '.join(choices)}, got '{section.engine}'; "

@@ -16,6 +16,10 @@ Samples = NDArray[np.float32]
 Image = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels of the picture"""
+Vector = NDArray[np.float32]
+"""what an encoder makes of a picture or a text: shape (d,), of length 1"""
+Matrix = NDArray[np.float32]
+"""several of them: shape (n, d)"""
 
 HEARING_RATE_HZ = 16_000
 """The rate of all sound that is heard; voices bring their own."""
@@ -141,10 +145,11 @@ def join_words(parts: Sequence[Words]) -> Words:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a sense found in a picture: `kind` is text, code, colour or label; `score` 0 to 1.
+    """One thing that a sense found in a picture: `kind` is text, code, colour, object or caption; `score` 0 to 1.
 
     A text finding is one line as it stands in the picture. A colour finding is an English colour name and its score is
-    the share of the picture (or of the main object) that has it.
+    the share of the picture (or of the main object) that has it. An object finding is one thing of that name: how many
+    there are, and where, follows from all of them.
     """
 
     kind: str
