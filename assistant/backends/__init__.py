@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 from assistant.errors import ConfigError
-from assistant.events import Block, Finding, Frame, Image, Phrase, Played, Samples, Words
+from assistant.events import Block, Box, Finding, Frame, Image, Matrix, Phrase, Played, Samples, Vector, Words
 
 Stop = Callable[[], bool]
 """True once nobody wants the result any more; engines ask per token and per prefill chunk."""
@@ -111,6 +111,17 @@ class Eyes(Protocol):
     def look(self, image: Image) -> tuple[Finding, ...]: ...
 
 
+class Encoder(Protocol):
+    """Pictures and texts as vectors of one space: the nearer two are, the better the one tells what the other shows.
+
+    All vectors are float32 of length 1. Regions of a picture come out in that space too, one row a box.
+    """
+
+    def embed_image(self, image: Image) -> Vector: ...
+    def embed_text(self, text: str) -> Vector: ...
+    def embed_regions(self, image: Image, boxes: Sequence[Box]) -> Matrix: ...
+
+
 # ---------------------------------------------------------------- devices
 
 
@@ -183,6 +194,16 @@ ENGINES: dict[str, dict[str, str]] = {
         "scripted": "scripted:ScriptedMind",
     },
     "eyes": {"ocr": "ocr:Ocr", "scripted": "scripted:ScriptedEyes"},
+    "detector": {
+        "onnx": "detector:OnnxDetector",
+        "transformers": "detector:TransformersDetector",
+        "scripted": "scripted:ScriptedDetector",
+    },
+    "encoder": {
+        "siglip": "encoder:Siglip",
+        "clip": "encoder:Clip",
+        "scripted": "scripted:ScriptedEncoder",
+    },
     "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
 }
 """slot -> name -> module of this package : class"""
