@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from shutil import rmtree
@@ -24,33 +25,30 @@ QUALITY = 92
 
 
 class Album:
-    """Keeps pictures by number, up to `most_bytes` in all; the oldest go first. One thread at a time.
+    """Keeps pictures by number, up to `most_bytes` in all; the oldest go first.
 
-    The folder is made with the first picture. Raises OutputError where it cannot be written.
+    The folder is made with the first picture; once closed, nothing is kept any more. Raises OutputError where the folder
+    cannot be written.
     """
 
     def __init__(self, most_bytes: int = 256_000_000) -> None:
         self._most_bytes = most_bytes
         self._sizes: dict[int, int] = {}
         self._folder: Path | None = None
+        self._closed = False
+        self._lock = threading.Lock()  # the program may end while a picture is being written
 
     def put(self, number: int, image: Image) -> None:
         """Keep a picture: uint8, (height, width, 3), red first."""
         import cv2
 
         ok, data = cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        folder = self._open()
-        try:
-            if not ok:
-                raise OSError("it is no picture")
-            self._file(folder, number).write_bytes(data.tobytes())
-        except OSError as error:
-            self._file(folder, number).unlink(missing_ok=True)
-            what = error.strerror or error
-            raise OutputError(f"wanted to keep a picture in {folder}, got '{what}'; make room, or --no-memory") from error
-        self._sizes[number] = len(data)
-        while sum(self._sizes.values()) > self._most_bytes and len(self._sizes) > 1:
-            self.drop([next(iter(self._sizes))])
+        with self._lock:
+            if self._closed or not ok:
+                return
+            self._write(self._open(), number, data.tobytes())
+            while sum(self._sizes.values()) > self._most_bytes and len(self._sizes) > 1:
+                self._unlink(next(iter(self._sizes)))
 
     def get(self, number: int) -> Image | None:
         """The picture, None where it is not there (any more)."""
@@ -67,16 +65,31 @@ class Album:
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Delete pictures; those that are not there are none."""
-        for number in numbers:
-            if self._sizes.pop(number, None) is not None and self._folder is not None:
-                self._file(self._folder, number).unlink(missing_ok=True)
+        with self._lock:
+            for number in numbers:
+                self._unlink(number)
 
     def close(self) -> None:
         """Delete all of it."""
-        self._sizes.clear()
-        if self._folder is not None:
-            rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        with self._lock:
+            self._closed = True
+            self._sizes.clear()
+            if self._folder is not None:
+                rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+
+    def _write(self, folder: Path, number: int, data: bytes) -> None:
+        try:
+            self._file(folder, number).write_bytes(data)
+        except OSError as error:
+            self._file(folder, number).unlink(missing_ok=True)
+            what = error.strerror or error
+            raise OutputError(f"wanted to keep a picture in {folder}, got '{what}'; make room, or --no-memory") from error
+        self._sizes[number] = len(data)
+
+    def _unlink(self, number: int) -> None:
+        if self._sizes.pop(number, None) is not None and self._folder is not None:
+            self._file(self._folder, number).unlink(missing_ok=True)
 
     def _open(self) -> Path:
         if self._folder is None:

@@ -257,10 +257,13 @@ class Sight:
         newest = self._conversation.glimpses[-1] if self._conversation.glimpses else None
         self._shunned = newest.image if newest is not None else None
 
-    async def close(self) -> None:
-        """Delete the pictures on disk."""
+    def close(self) -> None:
+        """Delete the pictures on disk; nothing may be looked at any more."""
+        for task in (*self._storing.values(), *self._dropping, *self._reading.values()):
+            task.cancel()
         if self._album is not None:
-            await self._album.call(self._album.model.close, cost="close")
+            self._album.close()
+            self._album.model.close()
 
     def _delete(self, gone: Sequence[Glimpse]) -> None:
         ids = {g.id for g in gone}
