@@ -72,6 +72,7 @@ class Camera(Section):
     source: DeviceName
     folder_interval_s: Annotated[float, Ge(0.01), Le(3600)]
     watch_interval_s: Annotated[float, Ge(0.05), Le(60)]
+    turned: Literal[0, 90, 180, 270]
 
 
 class Speaker(Section):
@@ -111,8 +112,11 @@ class Mind(EngineSection):
 class Fusion(Section):
     """[fusion]: how sight reaches the mind."""
 
-    mode: Literal["auto", "early", "late"]
+    mode: Literal["auto", "early", "late", "attention", "co-attention"]
     see_wait_s: Annotated[float, Ge(0), Le(30)]
+    frames: Annotated[int, Ge(1), Le(16)]
+    captions: bool
+    disk_mb: Annotated[int, Ge(0), Le(100_000)]
 
 
 class Models(Section):

@@ -160,14 +160,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Glimpse:
-    """A frame that was worth keeping, and what the eyes found in it (None: not looked at yet)."""
+    """A view that was worth keeping, from `at_s` to `until_s`, and what the eyes found in it (None: not looked at yet).
+
+    `image` is None once the picture lies on disk (see `Album`) or is gone; what was found in it stays. `sharpness` is in
+    grey levels per pixel, 0 where there is nothing to see (a covered lens); `light` the mean brightness, 0 to 1. `features` is an encoder's vector, where there is one.
+    """
 
     id: int
     at_s: float
-    image: Image
+    image: Image | None
     findings: tuple[Finding, ...] | None = None
     sharpness: float = 0.0
     why: str = "changed"
+    until_s: float = 0.0
+    light: float = 0.5
+    features: Vector | None = None
 
     @property
     def text(self) -> str:
@@ -177,7 +184,17 @@ class Glimpse:
     @property
     def labels(self) -> tuple[str, ...]:
         """Everything found that is not running text."""
-        return tuple(f.text for f in self.findings or () if f.kind != "text")
+        return tuple(f.text for f in self.findings or () if f.kind not in ("text", "caption"))
+
+    @property
+    def caption(self) -> str:
+        """What a mind said of the picture, empty where none did."""
+        return next((f.text for f in self.findings or () if f.kind == "caption"), "")
+
+    @property
+    def ended_s(self) -> float:
+        """When the view was last there."""
+        return max(self.at_s, self.until_s)
 
 
 # ---------------------------------------------------------------- speech

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
-from assistant.backends import Camera, Microphone, Speaker, load
+from assistant.backends import OPTIONAL, Camera, Microphone, Speaker, load
+from assistant.backends.album import Album
 from assistant.conversation import Devices, Models, Rules, Talk, converse, think
 from assistant.errors import ConfigError, EngineError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 BUILT_IN = {"activity": "silero", "recogniser": "pocketsphinx", "mind": "llama", "eyes": "ocr", "voice": "espeak"}
 """what runs on a machine with nothing but packages"""
-SLOTS = tuple(BUILT_IN)
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
 
 
@@ -64,6 +64,10 @@ def choose(config: Config) -> dict[str, Choice]:
     for slot, built_in in BUILT_IN.items():
         asked = getattr(config, slot).engine
         chosen[slot] = Choice(built_in, "built in") if asked == "auto" else Choice(asked, "asked for")
+    for slot in sorted(OPTIONAL):
+        asked = getattr(config, slot).engine
+        if asked != "none":
+            chosen[slot] = Choice(asked, "asked for")
     return chosen
 
 
@@ -128,24 +132,27 @@ class Engines:
     eyes: Worker[Any]
     voice: Worker[Any]
     chosen: Mapping[str, Choice]
+    detector: Worker[Any] | None = None
+    encoder: Worker[Any] | None = None
 
     def close(self) -> None:
         """Let the threads end."""
-        for worker in (self.recogniser, self.mind, self.eyes, self.voice):
-            getattr(worker.model, "close", lambda: None)()
-            worker.close()
+        for worker in (self.recogniser, self.mind, self.eyes, self.voice, self.detector, self.encoder):
+            if worker is not None:
+                getattr(worker.model, "close", lambda: None)()
+                worker.close()
 
 
 async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
     """All engines at the same time, each on its thread. Raises what the first that fails raises."""
     chosen = choose(config)
-    loading = {slot: hire(config, slot, chosen[slot].name, costs) for slot in SLOTS if slot != "activity"}
+    loading = {slot: hire(config, slot, choice.name, costs) for slot, choice in chosen.items() if slot != "activity"}
     if pacing.is_virtual():
         workers = [await one for one in loading.values()]
     else:
         workers = await asyncio.gather(*loading.values())
     activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
-    return Engines(activity, *workers, chosen=chosen)
+    return Engines(activity, chosen=chosen, **dict(zip(loading, workers, strict=True)))
 
 
 # ---------------------------------------------------------------- a session
@@ -167,13 +174,19 @@ def rules(config: Config) -> Rules:
     )
 
 
-def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog) -> Talk:
+def make_talk(
+    config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog
+) -> Talk:
     """A conversation that has not begun."""
 
     def partial(words: Words) -> None:
         log.emit("words", text=words.text, final=False, language=words.language, words=words.timed)
 
     conversation = Conversation()
+    remembers = config.assistant.memory and config.fusion.disk_mb > 0
+    album = Worker[Album]("album") if remembers else None
+    if album is not None:
+        album.model = Album(config.fusion.disk_mb * 1_000_000)
     transcriber = Transcriber(engines.recogniser, config.assistant.language, partial)
     return Talk(
         devices=devices,
@@ -182,7 +195,17 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
         conversation=conversation,
         clock=clock,
         log=log,
-        sight=Sight(devices.camera, engines.eyes, conversation, clock, log),
+        sight=Sight(
+            devices.camera,
+            engines.eyes,
+            conversation,
+            clock,
+            log,
+            senses=[engines.detector] if engines.detector is not None else [],
+            encoder=engines.encoder,
+            album=album,
+            memory=config.assistant.memory,
+        ),
     )
 
 
@@ -213,6 +236,7 @@ async def talk_over(
     finally:
         log.emit("done", exchanges=len(talk.conversation.exchanges), seconds=round(clock.now_s(), 3))
         with ExitStack() as closing:
+            closing.callback(talk.sight.close)
             closing.callback(devices.microphone.close)
             closing.callback(devices.camera.close)
             closing.callback(devices.speaker.close)
@@ -240,7 +264,9 @@ def open_devices(config: Config, clock: Clock) -> Devices:
     with ExitStack() as opened:
         microphone: Microphone = open_microphone(config.microphone.source, clock)
         opened.callback(microphone.close)
-        camera: Camera = open_camera(config.camera.source, clock, config.camera.folder_interval_s)
+        camera: Camera = open_camera(
+            config.camera.source, clock, config.camera.folder_interval_s, config.camera.turned
+        )
         opened.callback(camera.close)
         speaker: Speaker = open_speaker(config.speaker.sink, clock)
         opened.pop_all()

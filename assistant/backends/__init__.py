@@ -207,6 +207,8 @@ ENGINES: dict[str, dict[str, str]] = {
     "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
 }
 """slot -> name -> module of this package : class"""
+OPTIONAL = frozenset({"detector", "encoder"})
+"""slots that may stay empty: their engine is `none` unless one is named"""
 
 OPTIONAL = frozenset({"detector", "encoder"})
 """slots that may stay empty: their engine is `none` unless one is named"""

@@ -62,10 +62,9 @@ def seen(glimpse: Glimpse, now_s: float) -> tuple[Evidence, ...]:
         block = block_text(parts)
         found.append(Evidence("block", block, block, line=block, score=sure))
     for finding in findings:
-        if finding.kind in ("code", "colour", "label"):
-            kind = {"label": "object"}.get(finding.kind, finding.kind)
-            found.append(Evidence(kind, finding.text, finding.text, score=finding.score, box=finding.box))
-    found += _counts(finding.text for finding in findings if finding.kind == "label")
+        if finding.kind in ("code", "colour", "object", "caption"):
+            found.append(Evidence(finding.kind, finding.text, finding.text, score=finding.score, box=finding.box))
+    found += _counts(finding.text for finding in findings if finding.kind == "object")
     return tuple(replace(e, age_s=max(0.0, now_s - glimpse.at_s), origin=glimpse.id) for e in found)
 
 
