@@ -174,9 +174,7 @@ def rules(config: Config) -> Rules:
     )
 
 
-def make_talk(
-    config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog
-) -> Talk:
+def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog) -> Talk:
     """A conversation that has not begun."""
 
     def partial(words: Words) -> None:
@@ -264,9 +262,7 @@ def open_devices(config: Config, clock: Clock) -> Devices:
     with ExitStack() as opened:
         microphone: Microphone = open_microphone(config.microphone.source, clock)
         opened.callback(microphone.close)
-        camera: Camera = open_camera(
-            config.camera.source, clock, config.camera.folder_interval_s, config.camera.turned
-        )
+        camera: Camera = open_camera(config.camera.source, clock, config.camera.folder_interval_s, config.camera.turned)
         opened.callback(camera.close)
         speaker: Speaker = open_speaker(config.speaker.sink, clock)
         opened.pop_all()

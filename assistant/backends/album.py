@@ -84,7 +84,9 @@ class Album:
         except OSError as error:
             self._file(folder, number).unlink(missing_ok=True)
             what = error.strerror or error
-            raise OutputError(f"wanted to keep a picture in {folder}, got '{what}'; make room, or --no-memory") from error
+            raise OutputError(
+                f"wanted to keep a picture in {folder}, got '{what}'; make room, or --no-memory"
+            ) from error
         self._sizes[number] = len(data)
 
     def _unlink(self, number: int) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from assistant.events import Exchange, Glimpse
-from assistant.grounding import lexicon, wording
+from assistant.grounding import lexicon, naming, objects, wording
 from assistant.grounding.comparing import Compared, Side, compare
 from assistant.grounding.evidence import NAME_LABEL, Evidence, is_question, seen, told
 from assistant.grounding.questions import SUMS, Question, read
@@ -127,6 +128,9 @@ def _seen(
     now_s: float,
     language: str,
 ) -> Found | None:
+    view = _view(asked, sight, things)
+    if (named := objects.answered(asked, view, language)) is not None:
+        return [Ranked(e, e.score) for e in named[0]], named[1]
     if asked.wording == "colour":
         return _coloured(asked, sight, things, language)
     if asked.wording in ("describe", "thing"):
@@ -142,10 +146,23 @@ def _seen(
     if asked.moment == "any" and asked.wording != "lines":
         ranked += _from_talk(asked, exchanges, now_s)
     ranked = _in_language(asked, sorted(ranked, key=lambda r: -r.score), language)
-    if not ranked or ranked[0].score < LEAST:
-        return None
-    best = ranked[0]
-    return [best], _worded(asked, best.evidence, language)
+    if ranked and ranked[0].score >= LEAST:
+        return [ranked[0]], _worded(asked, ranked[0].evidence, language)
+    looked = any(e.kind == "object" for _, evidence in sight for e in evidence)
+    if looked and view and (none := objects.missing(asked, view, language)):
+        return [Ranked(Evidence("count", Decimal(0), "0", origin=view[0].origin), 1.0)], none
+    return None
+
+
+def _view(
+    asked: Question, sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], things: Sequence[Shown]
+) -> tuple[Evidence, ...]:
+    """The evidence of the one picture that a question is about."""
+    if asked.moment in ("now", "any"):
+        return sight[-1][1] if sight else ()
+    evidence = next((thing.evidence for thing, _ in at_moment(asked, things)), ())
+    newest = max((e.origin for e in evidence), default=0)
+    return tuple(e for e in evidence if e.origin == newest)
 
 
 def _has_colour(asked: Question, thing: Shown) -> bool:
@@ -229,12 +246,12 @@ def _described(
     at = at_moment(asked, things)
     newest = sight[-1][1] if sight and asked.moment in ("now", "any") else ()
     evidence = at[0][0].evidence if at and (not newest or any(e.kind in ("line", "object") for e in newest)) else newest
-    objects = list(dict.fromkeys(e.text for e in evidence if e.kind == "object"))
+    named = objects.main_things(evidence) if asked.wording == "thing" else [e for e in evidence if e.kind == "object"]
     block = next((e for e in evidence if e.kind == "block"), None)
-    winners = [e for e in evidence if e.kind == "object"] + ([block] if block else [])
+    winners = [*named, *([block] if block else [])]
     if not winners:
         return None
-    joined = wording.listed(objects, language)
+    joined = naming.summed([e.text for e in named], language)
     name = title(Shown(tuple(evidence), frozenset(), 0.0)) if asked.wording == "thing" else ""
     slots = {"objects": joined, "text": name or (block.text if block else "")}
     return [Ranked(e, e.score) for e in winners], wording.sentences("grounds.describe", language, slots)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-from assistant.events import Box, Exchange, Finding, Glimpse
+from assistant.events import Box, Exchange, Finding, Glimpse, Image
 from assistant.grounding import layout
 from assistant.grounding.layout import Line
 from assistant.grounding.lexicon import words as listed
@@ -63,8 +62,10 @@ def seen(glimpse: Glimpse, now_s: float) -> tuple[Evidence, ...]:
         found.append(Evidence("block", block, block, line=block, score=sure))
     for finding in findings:
         if finding.kind in ("code", "colour", "object", "caption"):
-            found.append(Evidence(finding.kind, finding.text, finding.text, score=finding.score, box=finding.box))
-    found += _counts(finding.text for finding in findings if finding.kind == "object")
+            near = (place(finding.box, glimpse.image),) if finding.kind == "object" else ()
+            found.append(
+                Evidence(finding.kind, finding.text, finding.text, beside=near, score=finding.score, box=finding.box)
+            )
     return tuple(replace(e, age_s=max(0.0, now_s - glimpse.at_s), origin=glimpse.id) for e in found)
 
 
@@ -77,6 +78,16 @@ def _line(finding: Finding, tallest: float) -> Line:
 def is_measured(line: str) -> bool:
     """Whether a line holds a value that cannot be part of a name, as a number or a code can."""
     return any(value.kind not in ("number", "code") for value in values(line))
+
+
+def place(box: Box | None, image: Image | None) -> str:
+    """Where in a picture a box lies, by thirds: `left`, `top right`, `middle`, …; empty where that is not known."""
+    if box is None or image is None:
+        return ""
+    across, down = (box[0] + box[2]) / (2 * image.shape[1]), (box[1] + box[3]) / (2 * image.shape[0])
+    column = "left" if across < 1 / 3 else "right" if across > 2 / 3 else ""
+    row = "top" if down < 1 / 3 else "bottom" if down > 2 / 3 else ""
+    return f"{row} {column}".strip() or "middle"
 
 
 def _letter_height(box: Box) -> float:
@@ -185,14 +196,6 @@ def _ends_like(text: str, endings: frozenset[str]) -> bool:
     if is_chinese(text):
         return any(not e.isascii() and e in text for e in endings)
     return any(plain(w.strip(".,")) in endings for w in text.split()[1:])
-
-
-def _counts(labels: Iterable[str]) -> list[Evidence]:
-    """How many of each thing a detector found."""
-    found: dict[str, int] = {}
-    for label in labels:
-        found[label] = found.get(label, 0) + 1
-    return [Evidence("count", Decimal(n), str(n), beside=(label,), line=label) for label, n in found.items()]
 
 
 # ---------------------------------------------------------------- the talk so far

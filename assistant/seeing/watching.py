@@ -90,7 +90,9 @@ class Sight:
             now = self.look(self._clock.now_s())
             still = now if now is not None and before is not None and now.id == before.id else None
             if not self._reading and self._clock.now_s() >= self._quiet_until_s:
-                worth = next((g for g in (still, self._sharpest(), self._left()) if g is not None and self._new(g)), None)
+                worth = next(
+                    (g for g in (still, self._sharpest(), self._left()) if g is not None and self._new(g)), None
+                )
                 if worth is not None:
                     self._start_reading(worth)
             before = now
@@ -214,7 +216,9 @@ class Sight:
 
         workers: list[Worker[Any]] = [*self._senses, *([self.encoder] if self.encoder else [])]
         jobs = [look(number, sense) for number, sense in enumerate(self._senses)]
-        outcomes = await asyncio.gather(*jobs, *([encode(self.encoder)] if self.encoder else []), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *jobs, *([encode(self.encoder)] if self.encoder else []), return_exceptions=True
+        )
         for worker, outcome in zip(workers, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 self._failed.add(glimpse.id)
