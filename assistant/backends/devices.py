@@ -34,9 +34,7 @@ def open_microphone(source: str | int | None, clock: Clock) -> Microphone:
             return LiveMicrophone(device, clock)
 
 
-def open_camera(
-    source: str | int | None, clock: Clock, folder_interval_s: float = 2.0, turned: int = 0
-) -> Camera:
+def open_camera(source: str | int | None, clock: Clock, folder_interval_s: float = 2.0, turned: int = 0) -> Camera:
     """The camera that `source` names: a number, an address, a picture, a video, a folder, `none`, or `default`.
 
     By default it is device 0, and none where there is no camera. `turned`: degrees clockwise (0, 90, 180, 270) that the
