@@ -22,7 +22,6 @@ from assistant.events import (
     Conversation,
     Exchange,
     FalseAlarm,
-    Glimpse,
     HearingEvent,
     Onset,
     Pause,
@@ -33,12 +32,12 @@ from assistant.events import (
     Words,
     join_words,
 )
-from assistant.fusing import Fusion, choose_mode, fuse
-from assistant.grounding import asks_to_see
+from assistant.fusing import Fusion
 from assistant.hearing import TurnTaking, hear
+from assistant.looking import Looked, look, outdated
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
-from assistant.seeing import Sight, recall
+from assistant.seeing import Sight
 from assistant.speaking import ReplyText, Span, Spoken, heard, make_phrase, speakable
 from assistant.timing import Marks, stages_ms
 from assistant.transcribing import Segment, Transcriber, joined
@@ -82,9 +81,11 @@ class Rules:
     language: str = "auto"
     turn: TurnTaking = field(default_factory=TurnTaking)
     fusion: str = "auto"
-    see_wait_s: float = 3.0
+    see_wait_s: float = 0.8
     """a turn that asks about the picture waits this long for it to be read"""
-    watch_interval_s: float = 0.5
+    frames: int = 4
+    """pictures that a mind that sees gets at most"""
+    watch_interval_s: float = 0.25
     budget_tokens: int = 600
     memory: bool = True
     """False: no exchange and no glimpse outlives its turn"""
@@ -112,12 +113,12 @@ class Draft:
     """What a reply is made from. Its gate opens once, when the turn is over and nothing else was said or shown."""
 
     segments: tuple[Segment, ...]
-    glimpse: Glimpse | None
     before: tuple[tuple[Segment, ...], ...]
     """what was said earlier and got no answer yet"""
     marks: Marks
     log: HeldLog
     busy_s: float
+    looked: Looked = field(default_factory=Looked)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self, at_s: float) -> None:
@@ -193,9 +194,9 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
 def begin(talk: Talk, tasks: asyncio.TaskGroup, voice_ended_s: float) -> Turn:
     """Start a reply to what was said so far, behind a closed gate."""
     talk.sight.look(talk.clock.now_s(), "asked")
+    talk.sight.attend(talk.clock.now_s())
     draft = Draft(
         segments=talk.models.transcriber.segments,
-        glimpse=recall(talk.conversation.glimpses, voice_ended_s),
         before=tuple(u for u in talk.unanswered if u != talk.models.transcriber.segments),
         marks=Marks(voice_ended_s),
         log=HeldLog(talk.log),
@@ -214,7 +215,7 @@ async def settle(talk: Talk, tasks: asyncio.TaskGroup, turn: Turn | None, said: 
     if turn is not None and turn.alive and not turn.draft.gate.is_set():
         if turn.draft.segments != talk.models.transcriber.segments:
             await drop(talk, turn, "other words")
-        elif _id(recall(talk.conversation.glimpses, said.ended_s)) > _id(turn.draft.glimpse):
+        elif outdated(turn.draft.looked, talk.conversation.glimpses, said.ended_s):
             await drop(talk, turn, "other frame")
         else:
             turn.draft.open(talk.clock.now_s())
@@ -238,10 +239,6 @@ async def drop(talk: Talk, turn: Turn | None, why: str) -> None:
     if turn is not None and not turn.draft.gate.is_set():
         await cancel(turn)
         talk.log.emit("draft", why=why, cpu_ms=round(1000 * (talk.models.busy_s - turn.draft.busy_s), 1))
-
-
-def _id(glimpse: Glimpse | None) -> int:
-    return glimpse.id if glimpse is not None else 0
 
 
 def _forget(talk: Talk, draft: Draft) -> None:
@@ -407,35 +404,6 @@ async def understand(talk: Talk, draft: Draft) -> Words:
     draft.log.emit("words", text=words.text, final=True, language=language, words=words.timed)
     text = join_words([*earlier, words]).text if words.text else ""
     return Words(text, words.words, language)
-
-
-async def look(talk: Talk, draft: Draft, words: Words) -> Fusion:
-    """What sight adds to this turn; waits for the picture to be read only where the question needs it."""
-    rules, mind = talk.rules, talk.models.mind.model
-    glimpse = draft.glimpse
-    late = choose_mode(rules.fusion, mind.sees)[0] == "late"
-    if glimpse is not None and late and asks_to_see(words.text):
-        try:
-            glimpse = await asyncio.wait_for(talk.sight.read(glimpse), rules.see_wait_s)
-        except TimeoutError:
-            draft.log.emit("trouble", where="eyes", message="the picture was not read in time", kept_going=True)
-        except EngineError as error:
-            draft.log.emit("trouble", where="eyes", message=str(error), kept_going=True)
-    fusion = fuse(
-        words.text,
-        glimpse,
-        talk.conversation.glimpses,
-        talk.conversation.exchanges,
-        mode=rules.fusion,
-        mind_sees=mind.sees,
-        mind_free=mind.free,
-        now_s=talk.clock.now_s(),
-        language=words.language,
-    )
-    draft.log.emit(
-        "fusion", mode=fusion.mode, why=fusion.why, glimpses=list(fusion.glimpses), crops=[], notes=fusion.context
-    )
-    return fusion
 
 
 def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int, ...]) -> None:

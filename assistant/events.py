@@ -162,8 +162,9 @@ class Finding:
 class Glimpse:
     """A view that was worth keeping, from `at_s` to `until_s`, and what the eyes found in it (None: not looked at yet).
 
-    `image` is None once the picture lies on disk (see `Album`) or is gone; what was found in it stays. `sharpness` is in
-    grey levels per pixel, 0 where there is nothing to see (a covered lens); `light` the mean brightness, 0 to 1. `features` is an encoder's vector, where there is one.
+    `image` is None once the picture lies on disk (see `Album`) or is gone; what was found in it stays. `sharpness` is
+    in grey levels per pixel, 0 where there is nothing to see (a covered lens); `light` the mean brightness, 0 to 1.
+    `features` is an encoder's vector, where there is one.
     """
 
     id: int
@@ -195,6 +196,18 @@ class Glimpse:
     def ended_s(self) -> float:
         """When the view was last there."""
         return max(self.at_s, self.until_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """Which glimpse a reply looked at, and why: pointed (`word` was said then), newest, fits (it fits the words best)
+    or part (a part of it does).
+    """
+
+    glimpse: int
+    at_s: float
+    reason: str
+    word: str = ""
 
 
 # ---------------------------------------------------------------- speech

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
-from assistant.backends import OPTIONAL, Camera, Microphone, Speaker, load
-from assistant.backends.album import Album
+from assistant.backends import OPTIONAL, Album, Camera, Microphone, Speaker, load
+from assistant.backends.album import DiskAlbum
 from assistant.conversation import Devices, Models, Rules, Talk, converse, think
 from assistant.errors import ConfigError, EngineError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
@@ -168,6 +168,7 @@ def rules(config: Config) -> Rules:
         ),
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,
+        frames=config.fusion.frames,
         watch_interval_s=config.camera.watch_interval_s,
         budget_tokens=config.mind.budget_tokens,
         memory=config.assistant.memory,
@@ -184,7 +185,7 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
     remembers = config.assistant.memory and config.fusion.disk_mb > 0
     album = Worker[Album]("album") if remembers else None
     if album is not None:
-        album.model = Album(config.fusion.disk_mb * 1_000_000)
+        album.model = DiskAlbum(config.fusion.disk_mb * 1_000_000)
     transcriber = Transcriber(engines.recogniser, config.assistant.language, partial)
     return Talk(
         devices=devices,

@@ -7,7 +7,7 @@ engine is loaded. Knows no engine's inside: each has a module of its own in this
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -120,6 +120,15 @@ class Encoder(Protocol):
     def embed_image(self, image: Image) -> Vector: ...
     def embed_text(self, text: str) -> Vector: ...
     def embed_regions(self, image: Image, boxes: Sequence[Box]) -> Matrix: ...
+
+
+class Album(Protocol):
+    """Where pictures go that memory cannot hold, by number; `get` gives None for one that is not there (any more)."""
+
+    def put(self, number: int, image: Image) -> None: ...
+    def get(self, number: int) -> Image | None: ...
+    def drop(self, numbers: Collection[int]) -> None: ...
+    def close(self) -> None: ...
 
 
 # ---------------------------------------------------------------- devices

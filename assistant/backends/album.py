@@ -1,4 +1,5 @@
-"""Pictures on disk, for as long as the program runs: what memory cannot hold, in a private folder that nobody else reads.
+"""Pictures on disk, for as long as the program runs: what memory cannot hold, in a private folder that nobody else
+reads.
 
 One JPEG a glimpse, in a temporary folder of mode 0700 that goes with the program; what a program that was killed has
 left behind goes when the next one starts. Knows nothing of what is in the pictures.
@@ -24,11 +25,11 @@ QUALITY = 92
 """of JPEG, 0 to 100: small print survives it"""
 
 
-class Album:
+class DiskAlbum:
     """Keeps pictures by number, up to `most_bytes` in all; the oldest go first.
 
-    The folder is made with the first picture; once closed, nothing is kept any more. Raises OutputError where the folder
-    cannot be written.
+    The folder is made with the first picture; once closed, nothing is kept any more. Raises OutputError where the
+    folder cannot be written.
     """
 
     def __init__(self, most_bytes: int = 256_000_000) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from assistant.grounding import lexicon
+from assistant.grounding import lexicon, moments
 from assistant.grounding.lexicon import Kinds
 from assistant.grounding.words import concept, is_chinese, plain, stem, tokens
 
@@ -42,9 +42,11 @@ class Question:
     """A question as read.
 
     wording: which sentence frames answer it. kinds: evidence kind -> how well it would answer, 0 to 1. asked: its
-    content words. moment: now, first, second, third, previous or any. talk: said, asked or heard where it asks about
-    the talk, else empty. order: for questions about the talk, first or last. pointing: it points at what is seen. chat:
-    neither sight nor talk answers it. colours, places: of the thing that is asked about.
+    content words. moment: now, first, second, third, previous (the one before), earlier (the newest that is not in
+    view) or any. ago_s: how long ago it says that it was. relation: before or after, where it names what came after or
+    before: `anchor`, its words. talk: said, asked or heard where it asks about the talk, else empty. order: for
+    questions about the talk, first or last. pointing: it points at what is seen. chat: neither sight nor talk answers
+    it. colours, places: of the thing that is asked about.
     """
 
     text: str
@@ -59,6 +61,14 @@ class Question:
     comparing: Comparing | None = None
     colours: frozenset[str] = frozenset()
     places: tuple[tuple[int, int], ...] = ()
+    ago_s: float | None = None
+    relation: str = ""
+    anchor: tuple[str, ...] = ()
+
+    @property
+    def past(self) -> bool:
+        """It asks about what was, and not about what is in view."""
+        return self.ago_s is not None or bool(self.relation) or self.moment not in ("now", "any")
 
 
 SUMS = frozenset("total subtotal tax tip discount deposit change price".split())
@@ -75,15 +85,19 @@ FACTS: Kinds = {"fact": 1.0, "sentence": 0.85}
 """What answers a question about what the user told."""
 MEASURES = {"": frozenset[str](), "size": frozenset({"mass", "volume", "length", "pieces", "data"})}
 """Measures that a comparison takes, where it takes other than the one of its name."""
-MOMENTS = ("first", "second", "third", "previous")
+MOMENTS = ("first", "second", "third", "previous", "earlier")
+MEMORIES = frozenset({"light", "sighting", "whereabouts", "when_seen", "contrast", "gaze"})
+"""Wordings of what only somebody who has been watching can answer."""
 _EXPIRES = {"older": "expires first", "newer": "expires later"}
 
 
 def read(text: str) -> Question:
     """Read a question. Never fails: what fits nothing is chat."""
     words = plain(text).strip(" .?!。？！,，")
+    ago_s, words = moments.ago(words)
+    relation, anchor, words = moments.relation(words)
     wording, kinds = _kinds(words)
-    talk, order = _talk(words)
+    talk, order = _talk(words) if wording not in MEMORIES else ("", "last")
     if talk == "heard":
         wording, kinds = _kinds(lexicon.pattern("heard").sub(" ", words))
     comparing = _comparing(words)
@@ -98,10 +112,14 @@ def read(text: str) -> Question:
         talk=talk,
         order=order,
         pointing=bool(lexicon.pattern("pointing").search(words)),
-        chat=not asks or (bool(lexicon.pattern("chat").search(words)) and not talk and comparing is None),
+        chat=not asks
+        or (bool(lexicon.pattern("chat").search(words)) and not talk and comparing is None and wording not in MEMORIES),
         comparing=comparing,
         colours=frozenset() if wording == "colour" else coloured,
         places=tuple(at for word, at in PLACES.items() if any(at) and _mentions(words, [word])),
+        ago_s=ago_s,
+        relation=relation,
+        anchor=anchor,
     )
 
 

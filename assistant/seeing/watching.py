@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from assistant.backends import Camera, Encoder, Eyes
+from assistant.backends import Album, Camera, Encoder, Eyes
 from assistant.errors import DeviceError, EngineError, OutputError
 from assistant.eventlog import Log
-from assistant.events import Conversation, Finding, Glimpse, Image
+from assistant.events import Conversation, Finding, Gaze, Glimpse, Image
 from assistant.pacing import Clock
 from assistant.seeing.judging import Thumbnail, changed, thumbnail
 from assistant.seeing.memory import DENSE_S, KEY_S, PASSING_S, keep, thin
@@ -31,15 +31,6 @@ SAME_LEVEL = 14.0
 """no cell of two thumbnails differs by more: the same thing as before, and what was found in it still holds"""
 KNOWN_VIEWS = 64
 """views that are recognised when they come back"""
-
-
-class Album(Protocol):
-    """Where pictures go that memory cannot hold."""
-
-    def put(self, number: int, image: Image) -> None: ...
-    def get(self, number: int) -> Image | None: ...
-    def drop(self, numbers: Collection[int]) -> None: ...
-    def close(self) -> None: ...
 
 
 class Sight:
@@ -63,6 +54,8 @@ class Sight:
         memory: bool = True,
     ) -> None:
         self.encoder = encoder
+        self.gaze: Gaze | None = None
+        """what a reply looked at last"""
         self._camera = camera
         self._eyes = eyes
         self._senses = (eyes, *senses)
@@ -90,11 +83,9 @@ class Sight:
             now = self.look(self._clock.now_s())
             still = now if now is not None and before is not None and now.id == before.id else None
             if not self._reading and self._clock.now_s() >= self._quiet_until_s:
-                worth = next(
-                    (g for g in (still, self._sharpest(), self._left()) if g is not None and self._new(g)), None
-                )
-                if worth is not None:
-                    self._start_reading(worth)
+                worth = (still, self._sharpest(), self._left())
+                for glimpse in [g for g in worth if g is not None and self._new(g)][:1]:
+                    self._start_reading(glimpse)
             before = now
             await asyncio.sleep(interval_s)
 
@@ -214,17 +205,16 @@ class Sight:
         async def encode(encoder: Worker[Encoder]) -> None:
             self._learn(glimpse, features=await encoder.call(encoder.model.embed_image, image, cost="image"))
 
-        workers: list[Worker[Any]] = [*self._senses, *([self.encoder] if self.encoder else [])]
-        jobs = [look(number, sense) for number, sense in enumerate(self._senses)]
-        outcomes = await asyncio.gather(
-            *jobs, *([encode(self.encoder)] if self.encoder else []), return_exceptions=True
-        )
-        for worker, outcome in zip(workers, outcomes, strict=True):
+        jobs = {sense.name: look(number, sense) for number, sense in enumerate(self._senses)}
+        if self.encoder is not None:
+            jobs[self.encoder.name] = encode(self.encoder)
+        outcomes = await asyncio.gather(*jobs.values(), return_exceptions=True)
+        for name, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 self._failed.add(glimpse.id)
-                if worker is self._eyes or not isinstance(outcome, EngineError):
+                if name == self._eyes.name or not isinstance(outcome, EngineError):
                     raise outcome
-                self._log.emit("trouble", where=worker.name, message=str(outcome), kept_going=True)
+                self._log.emit("trouble", where=name, message=str(outcome), kept_going=True)
         return self._learn(glimpse, findings=all_found())
 
     def __contains__(self, glimpse: Glimpse) -> bool:
