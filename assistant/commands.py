@@ -243,21 +243,31 @@ def eval_hearing(
 
 
 @eval_app.command("seeing", epilog="Example: assistant eval seeing data/images --json")
-@configured("--mind", "--eyes", *GENERAL)
+@configured("--mind", "--eyes", "--detector", "--encoder", *GENERAL)
 def eval_seeing(
     config: Config,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with qa.jsonl and its pictures")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with qa.jsonl, or VQA, COCO, … as they come")],
     *,
+    most: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="no more than N questions, evenly spread", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure seeing: answers that are right, wrong, wrongly refused.
+    """Measure seeing: right answers by every way of fusing, captions, frames.
 
     The sentences that the evidence allows are judged by themselves; with --mind, what that mind makes of them.
     """
     from assistant.sessions.seeing import evaluate_seeing
+    from assistant.sessions.tabling import seeing_tables
+    from assistant.sessions.viewing import Senses
 
     mind = None if config.mind.engine == "auto" else _engine(config, "mind")
-    _print_report(evaluate_seeing(path, _engine(config, "eyes"), mind), as_json)
+    detector, encoder = (_optional(config, slot) for slot in ("detector", "encoder"))
+    report = evaluate_seeing(path, Senses(_engine(config, "eyes"), detector, encoder), mind, most)
+    if as_json:
+        _print_json(report)
+    else:
+        _echo(seeing_tables(report))
 
 
 @bench_app.command("turns", epilog="Example: assistant bench turns --json")
@@ -320,6 +330,11 @@ def _engine(config: Config, slot: str) -> Any:
     if slot in ("recogniser", "voice"):
         running.check_language(config, slot, engine)
     return engine
+
+
+def _optional(config: Config, slot: str) -> Any:
+    """The engine of a slot that may stay empty; None where it does."""
+    return None if getattr(config, slot).engine == "none" else _engine(config, slot)
 
 
 def _play(config: Config, pcm: Any, rate_hz: int) -> None:
