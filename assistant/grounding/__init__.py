@@ -280,7 +280,7 @@ def _described(asked: Question, memory: Memory, language: str) -> Found | None:
     text = name or (block.text if block else "")
     found = [Ranked(e, e.score) for e in winners]
     if asked.past and at:
-        slots = {"x": wording.listed([*objects, *([text] if text else [])], language)}
+        slots = {"x": wording.listed([*map(wording.thing, objects), *([text] if text else [])], language)}
         slots["ago"] = wording.ago(memory.now_s - at[0][0].ended_s, language)
         return found, wording.sentences("grounds.showed", language, slots)
     slots = {"objects": wording.listed(objects, language), "text": text}

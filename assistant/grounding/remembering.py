@@ -14,7 +14,6 @@ from assistant.grounding import lexicon, wording
 from assistant.grounding.evidence import Evidence
 from assistant.grounding.questions import Question
 from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, title
-from assistant.grounding.words import is_chinese
 
 Found = tuple[list[Ranked], tuple[str, ...]]
 
@@ -100,17 +99,15 @@ def _sighting(asked: Question, memory: Memory, language: str) -> Found | None:
         ranked = rank(asked, [e for e in thing.evidence if e.kind in asked.kinds], frozenset())
         if ranked and ranked[0].score >= LEAST:
             best = ranked[0].evidence
-            slots = {"x": _called(best), "ago": wording.ago(memory.now_s - thing.ended_s, language)}
+            slots = {
+                "x": wording.thing(best.text) if best.kind == "object" else best.text,
+                "ago": wording.ago(memory.now_s - thing.ended_s, language),
+            }
             if asked.wording == "whereabouts":
                 slots["place"] = _place(best, thing, memory, language)
             choices = wording.sentences(f"grounds.{asked.wording}", language, slots)
             return ([ranked[0]], choices) if choices else None
     return None
-
-
-def _called(evidence: Evidence) -> str:
-    text = evidence.text
-    return text if evidence.kind != "object" or is_chinese(text) else f"{'an' if text[:1] in 'aeiou' else 'a'} {text}"
 
 
 def _place(evidence: Evidence, thing: Shown, memory: Memory, language: str) -> str:
