@@ -74,7 +74,7 @@ def choose(config: Config) -> dict[str, Choice]:
 def options(config: Config, slot: str, name: str) -> dict[str, Any]:
     """The keyword arguments of an engine: its table in the configuration, and what all of a kind are told."""
     own = dict(config.options(slot, name))
-    if name in ("llama", "transformers"):
+    if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
         own.setdefault("seed", config.assistant.seed)
     if name == "llama":

@@ -219,6 +219,9 @@ ENGINES: dict[str, dict[str, str]] = {
 OPTIONAL = frozenset({"detector", "encoder"})
 """slots that may stay empty: their engine is `none` unless one is named"""
 
+OPTIONAL = frozenset({"detector", "encoder"})
+"""slots that may stay empty: their engine is `none` unless one is named"""
+
 
 def find(slot: str, name: str) -> type[Any]:
     """The class of an engine. An unknown name is a ConfigError that lists the known ones."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from assistant.events import Exchange, Gaze, Glimpse
-from assistant.grounding import lexicon, wording
+from assistant.grounding import lexicon, naming, objects, wording
 from assistant.grounding.comparing import Compared, Side, compare
 from assistant.grounding.evidence import NAME_LABEL, Evidence, is_question, seen, told
 from assistant.grounding.questions import MEMORIES, SUMS, Question, read
@@ -172,6 +173,9 @@ def _ago(evidence: Evidence, memory: Memory, language: str) -> str:
 
 
 def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], language: str) -> Found | None:
+    view = _view(asked, memory)
+    if (named := objects.answered(asked, view, language)) is not None:
+        return [Ranked(e, e.score) for e in named[0]], named[1]
     if asked.wording == "colour":
         return _coloured(asked, memory, language)
     if asked.wording in ("describe", "thing"):
@@ -187,10 +191,22 @@ def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], 
     if asked.moment == "any" and not asked.past and asked.wording != "lines":
         ranked += _from_talk(asked, exchanges)
     ranked = _in_language(asked, sorted(ranked, key=lambda r: -r.score), language)
-    if not ranked or ranked[0].score < LEAST:
-        return None
-    best = ranked[0]
-    return [best], _worded(asked, best.evidence, language)
+    if ranked and ranked[0].score >= LEAST:
+        return [ranked[0]], _worded(asked, ranked[0].evidence, language)
+    looked = any(e.kind == "object" for _, evidence in memory.sight for e in evidence)
+    if looked and view and (none := objects.missing(asked, view, language)):
+        return [Ranked(Evidence("count", Decimal(0), "0", origin=view[0].origin), 1.0)], none
+    return None
+
+
+def _view(asked: Question, memory: Memory) -> tuple[Evidence, ...]:
+    """The evidence of the one picture that a question is about."""
+    if not asked.past:
+        return memory.sight[-1][1] if memory.sight else ()
+    at = at_moment(asked, memory.things, memory.now_s, memory.in_view)
+    evidence = next((thing.evidence for thing, _ in at), ())
+    newest = max((e.origin for e in evidence), default=0)
+    return tuple(e for e in evidence if e.origin == newest)
 
 
 def _has_colour(asked: Question, thing: Shown) -> bool:
@@ -271,19 +287,20 @@ def _described(asked: Question, memory: Memory, language: str) -> Found | None:
     at, sight = at_moment(asked, memory.things, memory.now_s, memory.in_view), memory.sight
     newest = sight[-1][1] if sight and not asked.past else ()
     evidence = at[0][0].evidence if at and (not newest or any(e.kind in ("line", "object") for e in newest)) else newest
-    objects = list(dict.fromkeys(e.text for e in evidence if e.kind == "object"))
+    named = objects.main_things(evidence) if asked.wording == "thing" else [e for e in evidence if e.kind == "object"]
     block = next((e for e in evidence if e.kind == "block"), None)
-    winners = [e for e in evidence if e.kind == "object"] + ([block] if block else [])
+    winners = [*named, *([block] if block else [])]
     if not winners:
         return None
+    things = naming.summed([e.text for e in named], language)
     name = title(Shown(tuple(evidence), frozenset())) if asked.wording == "thing" or asked.past else ""
     text = name or (block.text if block else "")
     found = [Ranked(e, e.score) for e in winners]
     if asked.past and at:
-        slots = {"x": wording.listed([*map(wording.thing, objects), *([text] if text else [])], language)}
+        slots = {"x": wording.listed([part for part in (things, text) if part], language)}
         slots["ago"] = wording.ago(memory.now_s - at[0][0].ended_s, language)
         return found, wording.sentences("grounds.showed", language, slots)
-    slots = {"objects": wording.listed(objects, language), "text": text}
+    slots = {"objects": things, "text": text}
     return found, wording.sentences("grounds.describe", language, slots)
 
 

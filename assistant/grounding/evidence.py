@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import lru_cache
 
 from assistant.events import Box, Exchange, Finding, Glimpse
@@ -49,7 +48,7 @@ class Evidence:
 
 def seen(glimpse: Glimpse) -> tuple[Evidence, ...]:
     """All evidence of a glimpse; none of one that has not been looked at. The same findings are read once."""
-    return _evidence(glimpse.id, glimpse.findings or ())
+    return _evidence(glimpse.id, glimpse.findings or (), glimpse.size)
 
 
 def words_of(glimpse: Glimpse) -> frozenset[str]:
@@ -61,12 +60,12 @@ def words_of(glimpse: Glimpse) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _words(findings: tuple[Finding, ...]) -> frozenset[str]:
-    told = [e.text for e in _evidence(0, findings) if e.kind in ("line", "code", "object")]
+    told = [e.text for e in _evidence(0, findings, None) if e.kind in ("line", "code", "object")]
     return frozenset(word for text in told for word in tokens(text))
 
 
 @lru_cache(maxsize=2048)
-def _evidence(origin: int, findings: tuple[Finding, ...]) -> tuple[Evidence, ...]:
+def _evidence(origin: int, findings: tuple[Finding, ...], size: tuple[int, int] | None) -> tuple[Evidence, ...]:
     texts = [f for f in findings if f.kind == "text"]
     tallest = max((_letter_height(f.box) for f in texts if f.box), default=1.0) or 1.0
     lines = [_line(f, tallest) for f in texts]
@@ -81,10 +80,13 @@ def _evidence(origin: int, findings: tuple[Finding, ...]) -> tuple[Evidence, ...
     for finding in findings:
         if finding.kind in ("code", "colour", "object", "caption"):
             name = finding.text if finding.kind == "object" else ""
+            near = (place(finding.box, size),) if finding.kind == "object" else ()
             found.append(
-                Evidence(finding.kind, finding.text, finding.text, line=name, score=finding.score, box=finding.box)
-            )
-    found += _counts(finding.text for finding in findings if finding.kind == "object")
+                Evidence(
+                    finding.kind, finding.text, finding.text, beside=near, line=name, score=finding.score,
+                    box=finding.box,
+                )
+            )  # fmt: skip
     return tuple(replace(e, origin=origin) for e in found)
 
 
@@ -97,6 +99,18 @@ def _line(finding: Finding, tallest: float) -> Line:
 def is_measured(line: str) -> bool:
     """Whether a line holds a value that cannot be part of a name, as a number or a code can."""
     return any(value.kind not in ("number", "code") for value in values(line))
+
+
+def place(box: Box | None, size: tuple[int, int] | None) -> str:
+    """Where in a picture of `size` (height, width) a box lies, by thirds: `left`, `top right`, `middle`, …; empty where
+    that is not known.
+    """
+    if box is None or size is None:
+        return ""
+    across, down = (box[0] + box[2]) / (2 * size[1]), (box[1] + box[3]) / (2 * size[0])
+    column = "left" if across < 1 / 3 else "right" if across > 2 / 3 else ""
+    row = "top" if down < 1 / 3 else "bottom" if down > 2 / 3 else ""
+    return f"{row} {column}".strip() or "middle"
 
 
 def _letter_height(box: Box) -> float:
@@ -205,14 +219,6 @@ def _ends_like(text: str, endings: frozenset[str]) -> bool:
     if is_chinese(text):
         return any(not e.isascii() and e in text for e in endings)
     return any(plain(w.strip(".,")) in endings for w in text.split()[1:])
-
-
-def _counts(labels: Iterable[str]) -> list[Evidence]:
-    """How many of each thing a detector found."""
-    found: dict[str, int] = {}
-    for label in labels:
-        found[label] = found.get(label, 0) + 1
-    return [Evidence("count", Decimal(n), str(n), beside=(label,), line=label) for label, n in found.items()]
 
 
 # ---------------------------------------------------------------- the talk so far

@@ -69,17 +69,16 @@ def ago(text: str) -> tuple[float | None, str]:
     return None, text
 
 
-def relation(text: str) -> tuple[str, tuple[str, ...], str]:
-    """Whether a plain text asks for what came before or after something, its words, and the text without that."""
+def relation(text: str) -> tuple[str, str, str]:
+    """Whether a plain text asks for what came before or after something, its name, and the text without that."""
     found = _BESIDE.search(text)
     if found is None or _is_a_moment(found["anchor"]):
         found = _BESIDE_ZH.search(text)
     if found is None:
-        return "", (), text
-    name = lexicon.pattern("anchor_filler").sub(" ", found["anchor"])
-    anchor = tuple(w for w in tokens(name) if w not in lexicon.words("stop"))
-    if not anchor:
-        return "", (), text
+        return "", "", text
+    anchor = " ".join(lexicon.pattern("anchor_filler").sub(" ", found["anchor"]).split())
+    if not any(word not in lexicon.words("stop") for word in tokens(anchor)):
+        return "", "", text
     return ("before" if found["relation"] in ("before", "之前", "以前") else "after"), anchor, _without(text, found)
 
 

@@ -44,7 +44,7 @@ class Question:
     wording: which sentence frames answer it. kinds: evidence kind -> how well it would answer, 0 to 1. asked: its
     content words. moment: now, first, second, third, previous (the one before), earlier (the newest that is not in
     view) or any. ago_s: how long ago it says that it was. relation: before or after, where it names what came after or
-    before: `anchor`, its words. talk: said, asked or heard where it asks about the talk, else empty. order: for
+    before: `anchor`. talk: said, asked or heard where it asks about the talk, else empty. order: for
     questions about the talk, first or last. pointing: it points at what is seen. chat: neither sight nor talk answers
     it. colours, places: of the thing that is asked about.
     """
@@ -63,7 +63,7 @@ class Question:
     places: tuple[tuple[int, int], ...] = ()
     ago_s: float | None = None
     relation: str = ""
-    anchor: tuple[str, ...] = ()
+    anchor: str = ""
 
     @property
     def past(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.events import Glimpse
-from assistant.grounding import lexicon
+from assistant.grounding import lexicon, naming
 from assistant.grounding.evidence import Evidence, words_of
 from assistant.grounding.questions import LABELS, SUMS, Question
 from assistant.grounding.words import best_likeness, concept, plain, tokens
@@ -132,8 +132,7 @@ def at_moment(
 
 
 def _ago(things: Sequence[Shown], at_s: float, ago_s: float) -> tuple[tuple[Shown, float], ...]:
-    """What was in view then, and what was near it in time, nearest first: people are vague about how long ago it was.
-    """
+    """What was in view then, and what was near it in time, nearest first: people are vague about how long ago it was."""
 
     def away_s(thing: Shown) -> float:
         return max(thing.began_s - at_s, at_s - thing.ended_s, 0.0)
@@ -144,9 +143,12 @@ def _ago(things: Sequence[Shown], at_s: float, ago_s: float) -> tuple[tuple[Show
 
 def _beside_anchor(question: Question, things: Sequence[Shown]) -> tuple[tuple[Shown, float], ...]:
     """What was shown before or after the newest thing that the question names: 'before the bottle'."""
+    words = [word for word in tokens(question.anchor) if word not in lexicon.words("stop")]
+    names = frozenset[str]().union(*(m.names for m in naming.mentioned(question.anchor)))
     for index in reversed(range(len(things))):
-        fitting = sum(best_likeness(word, things[index].words) >= 0.6 for word in question.anchor)
-        if 2 * fitting >= len(question.anchor):
+        named = any(e.kind == "object" and e.text in names for e in things[index].evidence)
+        fitting = sum(best_likeness(word, things[index].words) >= 0.6 for word in words)
+        if named or 2 * fitting >= max(1, len(words)):
             at = index + (-1 if question.relation == "before" else 1)
             return ((things[at], 1.0),) if 0 <= at < len(things) else ()
     return ()

@@ -54,13 +54,6 @@ def colour(name: str, language: str) -> str:
     return dict(zip(lexicon.colours(), frames("grounds.colours", language), strict=True)).get(name, name)
 
 
-def thing(name: str) -> str:
-    """An English name of a thing with its article; any other as it is."""
-    if not name.isascii():
-        return name
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
 def filled(choices: Sequence[str], slots: Mapping[str, str]) -> tuple[str, ...]:
     """Those of some frames that have all their slots, filled."""
     return tuple(_filled(f, slots) for f in choices if f and set(_SLOT.findall(f)) <= slots.keys())

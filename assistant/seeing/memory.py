@@ -37,15 +37,15 @@ def keep(
     if newest is not None and not changed(newest.image, frame.image):
         there = replace(newest, until_s=max(newest.until_s, now_s))
         return [*glimpses[:-1], there], there
+    small, sharp = thumbnail(frame.image), sharpness(frame.image)
     fresh = Glimpse(
-        max(free_id, newest.id + 1 if newest else 1),
-        frame.at_s,
-        frame.image,
-        None,
-        0.0 if blank(frame.image) else sharpness(frame.image),
-        why,
-        now_s,
-        brightness(thumbnail(frame.image)),
+        id=max(free_id, newest.id + 1 if newest else 1),
+        at_s=frame.at_s,
+        image=frame.image,
+        sharpness=0.0 if blank(small, sharp) else sharp,
+        why=why,
+        until_s=now_s,
+        light=brightness(small),
     )
     return [*glimpses, fresh], fresh
 
