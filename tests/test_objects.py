@@ -66,7 +66,7 @@ FARM = glimpse(
         ("这是什么动物", "我看到一只猫。"),
         ("有没有狗", "没有，我没看到狗，只看到一只猫。"),
         ("图里有猫吗", "有，我看到一只猫。"),
-        ("杯子在哪里", "我看到右边的一个杯子。"),
+        ("杯子在哪里", "我看到一个杯子在右边。"),
     ],
 )
 def test_things_on_a_table_are_told(question: str, answer: str) -> None:
@@ -138,7 +138,7 @@ def test_what_is_written_answers_what_things_do_not() -> None:
 def test_only_the_picture_that_is_asked_about_is_counted() -> None:
     before, now = glimpse("dog", "dog", id=1), glimpse("cat", "cup", texts=("FRESH MILK",), id=2)
     assert ask("how many dogs are there", before, now).sentences[0].startswith("I see no dogs")
-    assert ask("how many dogs were on the first one", before, now).sentences[0].startswith("I see two dogs, ")
+    assert ask("how many dogs were on the first one", before, now).sentences[0].startswith("I see two dogs,")
 
 
 def test_every_thing_has_a_name_in_both_languages() -> None:

@@ -173,8 +173,8 @@ def _ago(evidence: Evidence, memory: Memory, language: str) -> str:
 
 
 def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], language: str) -> Found | None:
-    view = _view(asked, memory)
-    if (named := objects.answered(asked, view, language)) is not None:
+    view, size = _view(asked, memory)
+    if (named := objects.answered(asked, view, size, language)) is not None:
         return [Ranked(e, e.score) for e in named[0]], named[1]
     if asked.wording == "colour":
         return _coloured(asked, memory, language)
@@ -199,14 +199,15 @@ def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], 
     return None
 
 
-def _view(asked: Question, memory: Memory) -> tuple[Evidence, ...]:
-    """The evidence of the one picture that a question is about."""
-    if not asked.past:
-        return memory.sight[-1][1] if memory.sight else ()
-    at = at_moment(asked, memory.things, memory.now_s, memory.in_view)
-    evidence = next((thing.evidence for thing, _ in at), ())
+def _view(asked: Question, memory: Memory) -> tuple[tuple[Evidence, ...], tuple[int, int] | None]:
+    """The evidence of the one picture that a question is about, and its height and width where they are known."""
+    evidence = memory.sight[-1][1] if memory.sight else ()
+    if asked.past:
+        at = at_moment(asked, memory.things, memory.now_s, memory.in_view)
+        evidence = at[0][0].evidence if at else ()
     newest = max((e.origin for e in evidence), default=0)
-    return tuple(e for e in evidence if e.origin == newest)
+    size = next((g.size for g in memory.glimpses if g.id == newest), None)
+    return tuple(e for e in evidence if e.origin == newest), size
 
 
 def _has_colour(asked: Question, thing: Shown) -> bool:
@@ -292,15 +293,15 @@ def _described(asked: Question, memory: Memory, language: str) -> Found | None:
     winners = [*named, *([block] if block else [])]
     if not winners:
         return None
-    things = naming.summed([e.text for e in named], language)
     name = title(Shown(tuple(evidence), frozenset())) if asked.wording == "thing" or asked.past else ""
     text = name or (block.text if block else "")
+    joined = naming.summed([e.text for e in named], language)
     found = [Ranked(e, e.score) for e in winners]
     if asked.past and at:
-        slots = {"x": wording.listed([part for part in (things, text) if part], language)}
+        slots = {"x": wording.listed([*([joined] if joined else []), *([text] if text else [])], language)}
         slots["ago"] = wording.ago(memory.now_s - at[0][0].ended_s, language)
         return found, wording.sentences("grounds.showed", language, slots)
-    slots = {"objects": things, "text": text}
+    slots = {"objects": joined, "text": text}
     return found, wording.sentences("grounds.describe", language, slots)
 
 

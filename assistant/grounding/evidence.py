@@ -48,7 +48,7 @@ class Evidence:
 
 def seen(glimpse: Glimpse) -> tuple[Evidence, ...]:
     """All evidence of a glimpse; none of one that has not been looked at. The same findings are read once."""
-    return _evidence(glimpse.id, glimpse.findings or (), glimpse.size)
+    return _evidence(glimpse.id, glimpse.findings or ())
 
 
 def words_of(glimpse: Glimpse) -> frozenset[str]:
@@ -60,12 +60,12 @@ def words_of(glimpse: Glimpse) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _words(findings: tuple[Finding, ...]) -> frozenset[str]:
-    told = [e.text for e in _evidence(0, findings, None) if e.kind in ("line", "code", "object")]
+    told = [e.text for e in _evidence(0, findings) if e.kind in ("line", "code", "object")]
     return frozenset(word for text in told for word in tokens(text))
 
 
 @lru_cache(maxsize=2048)
-def _evidence(origin: int, findings: tuple[Finding, ...], size: tuple[int, int] | None) -> tuple[Evidence, ...]:
+def _evidence(origin: int, findings: tuple[Finding, ...]) -> tuple[Evidence, ...]:
     texts = [f for f in findings if f.kind == "text"]
     tallest = max((_letter_height(f.box) for f in texts if f.box), default=1.0) or 1.0
     lines = [_line(f, tallest) for f in texts]
@@ -80,13 +80,9 @@ def _evidence(origin: int, findings: tuple[Finding, ...], size: tuple[int, int] 
     for finding in findings:
         if finding.kind in ("code", "colour", "object", "caption"):
             name = finding.text if finding.kind == "object" else ""
-            near = (place(finding.box, size),) if finding.kind == "object" else ()
             found.append(
-                Evidence(
-                    finding.kind, finding.text, finding.text, beside=near, line=name, score=finding.score,
-                    box=finding.box,
-                )
-            )  # fmt: skip
+                Evidence(finding.kind, finding.text, finding.text, line=name, score=finding.score, box=finding.box)
+            )
     return tuple(replace(e, origin=origin) for e in found)
 
 
@@ -99,18 +95,6 @@ def _line(finding: Finding, tallest: float) -> Line:
 def is_measured(line: str) -> bool:
     """Whether a line holds a value that cannot be part of a name, as a number or a code can."""
     return any(value.kind not in ("number", "code") for value in values(line))
-
-
-def place(box: Box | None, size: tuple[int, int] | None) -> str:
-    """Where in a picture of `size` (height, width) a box lies, by thirds: `left`, `top right`, `middle`, …; empty where
-    that is not known.
-    """
-    if box is None or size is None:
-        return ""
-    across, down = (box[0] + box[2]) / (2 * size[1]), (box[1] + box[3]) / (2 * size[0])
-    column = "left" if across < 1 / 3 else "right" if across > 2 / 3 else ""
-    row = "top" if down < 1 / 3 else "bottom" if down > 2 / 3 else ""
-    return f"{row} {column}".strip() or "middle"
 
 
 def _letter_height(box: Box) -> float:

@@ -106,10 +106,10 @@ def _unknown(asked: Question, found: Sequence[naming.Mention]) -> bool:
 Answer = tuple[list[Evidence], tuple[str, ...]]
 
 
-def answered(asked: Question, seen: Sequence[Evidence], language: str) -> Answer | None:
+def answered(asked: Question, seen: Sequence[Evidence], size: tuple[int, int] | None, language: str) -> Answer | None:
     """What was found that answers, and the sentences that say so; None where nothing was found that does.
 
-    seen: the evidence of the view that the question is about.
+    seen: the evidence of the view that the question is about; size: its height and width in pixels, where known.
     """
     want = wanted(asked)
     if want is None:
@@ -120,7 +120,8 @@ def answered(asked: Question, seen: Sequence[Evidence], language: str) -> Answer
     names = [e.text for e in things]
     slots = {"things": naming.summed(names, language)}
     if want.form == "where":
-        return things, _where(things, language)
+        said = _where(things, size, language)
+        return (things, said) if said else None
     if want.form == "count":
         name = things[0].text if len(want.names) == 1 else want.word
         slots = {"things": naming.counted(name, len(things), language, exact=True)}
@@ -200,14 +201,24 @@ def _on_side(asked: Question, things: Sequence[Evidence]) -> list[Evidence]:
     return found
 
 
-def _where(things: Sequence[Evidence], language: str) -> tuple[str, ...]:
-    rows = (line.partition("=") for line in wording.frames("grounds.places", language))
-    places = {name.strip(): text.strip() for name, _, text in rows}
-    placed = [e for e in things if e.beside and e.beside[0] in places]
+def _where(things: Sequence[Evidence], size: tuple[int, int] | None, language: str) -> tuple[str, ...]:
     frame = wording.frames("grounds.things.at", language)[0]
-    each = [frame.format(thing=naming.counted(e.text, 1, language), place=places[e.beside[0]]) for e in placed]
-    joined = wording.listed(each, language)
-    return wording.sentences("grounds.things", language, {"things": joined})
+    each = [
+        frame.format(thing=naming.counted(e.text, 1, language), place=wording.table("grounds.places", key, language))
+        for e in things
+        if (key := place(e.box, size))
+    ]
+    return wording.sentences("grounds.things", language, {"things": wording.listed(each, language)})
+
+
+def place(box: Box | None, size: tuple[int, int] | None) -> str:
+    """Where in a picture of `size` a box lies, by thirds: `left`, `top right`, `middle`; empty if that is not known."""
+    if box is None or size is None:
+        return ""
+    across, down = (box[0] + box[2]) / (2 * size[1]), (box[1] + box[3]) / (2 * size[0])
+    column = "left" if across < 1 / 3 else "right" if across > 2 / 3 else ""
+    row = "top" if down < 1 / 3 else "bottom" if down > 2 / 3 else ""
+    return f"{row} {column}".strip() or "middle"
 
 
 def main_things(seen: Sequence[Evidence]) -> list[Evidence]:

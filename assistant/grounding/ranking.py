@@ -132,7 +132,7 @@ def at_moment(
 
 
 def _ago(things: Sequence[Shown], at_s: float, ago_s: float) -> tuple[tuple[Shown, float], ...]:
-    """What was in view then, and what was near it in time, nearest first: people are vague about how long ago it was."""
+    """What was in view then or near then, nearest first: people are vague about how long ago something was."""
 
     def away_s(thing: Shown) -> float:
         return max(thing.began_s - at_s, at_s - thing.ended_s, 0.0)

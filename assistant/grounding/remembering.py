@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.events import Gaze, Glimpse
-from assistant.grounding import lexicon, naming, wording
+from assistant.grounding import lexicon, naming, objects, wording
 from assistant.grounding.evidence import Evidence
 from assistant.grounding.questions import Question
 from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, title
@@ -103,7 +103,8 @@ def _sighting(asked: Question, memory: Memory, language: str) -> Found | None:
                 "ago": wording.ago(memory.now_s - thing.ended_s, language),
             }
             if asked.wording == "whereabouts":
-                slots["place"] = wording.table("grounds.places", best.beside[0] if best.beside else "", language)
+                size = next((g.size for g in memory.glimpses if g.id == best.origin), None)
+                slots["place"] = wording.table("grounds.places", objects.place(best.box, size), language)
             choices = wording.sentences(f"grounds.{asked.wording}", language, slots)
             return _answer([best], choices)
     return None
