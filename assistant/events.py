@@ -164,7 +164,8 @@ class Glimpse:
 
     `image` is None once the picture lies on disk (see `Album`) or is gone; what was found in it stays. `sharpness` is
     in grey levels per pixel, 0 where there is nothing to see (a covered lens); `light` the mean brightness, 0 to 1.
-    `features` is an encoder's vector, where there is one.
+    `features` is an encoder's vector, where there is one, `stored` the height and width of a picture that is not at
+    hand.
     """
 
     id: int
@@ -176,6 +177,12 @@ class Glimpse:
     until_s: float = 0.0
     light: float = 0.5
     features: Vector | None = None
+    stored: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the picture, in pixels; None where that is not known."""
+        return self.stored if self.image is None else (self.image.shape[0], self.image.shape[1])
 
     @property
     def text(self) -> str:

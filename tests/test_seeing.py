@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant import pacing
@@ -47,6 +47,7 @@ def test_a_covered_lens_is_not_sharp():
     assert sharpness(picture(3, (1, 1, 3))) == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0, 60, 120, 180, 240]), max_size=80))
 def test_memory_is_bounded_and_never_holds_the_same_view_twice_in_a_row(levels):
     glimpses: list[Glimpse] = []

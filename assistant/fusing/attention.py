@@ -26,12 +26,12 @@ TEMPERATURE = 0.01
 """of cosines of an encoder's vectors"""
 WORDS_TEMPERATURE = 0.25
 """of the likeness of words"""
-NEAR_S = 0.7
+NEAR_S = 0.5
 """how far a view may be in time from the word that points at it, as a standard deviation: hands and words are within
 half a second of each other (Levelt, Richardson and La Heij 1985)"""
 STILL_S = 0.5
 """a view that is there for so long is held still"""
-PASSING = 0.45
+PASSING = 0.6
 """how much a view is worth that is there for a moment only"""
 BLANK = 0.02
 """how much one is worth in which there is nothing to see"""

@@ -206,8 +206,7 @@ def _view(asked: Question, memory: Memory) -> tuple[tuple[Evidence, ...], tuple[
         at = at_moment(asked, memory.things, memory.now_s, memory.in_view)
         evidence = at[0][0].evidence if at else ()
     newest = max((e.origin for e in evidence), default=0)
-    image = next((g.image for g in memory.glimpses if g.id == newest), None)
-    size = None if image is None else (image.shape[0], image.shape[1])
+    size = next((g.size for g in memory.glimpses if g.id == newest), None)
     return tuple(e for e in evidence if e.origin == newest), size
 
 

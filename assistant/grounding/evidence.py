@@ -79,7 +79,10 @@ def _evidence(origin: int, findings: tuple[Finding, ...]) -> tuple[Evidence, ...
         found.append(Evidence("block", block, block, line=block, score=sure))
     for finding in findings:
         if finding.kind in ("code", "colour", "object", "caption"):
-            found.append(Evidence(finding.kind, finding.text, finding.text, score=finding.score, box=finding.box))
+            name = finding.text if finding.kind == "object" else ""
+            found.append(
+                Evidence(finding.kind, finding.text, finding.text, line=name, score=finding.score, box=finding.box)
+            )
     return tuple(replace(e, origin=origin) for e in found)
 
 

@@ -51,7 +51,10 @@ _AGO = re.compile(
 _AGO_ZH = re.compile(
     r"(?:大约|大概)?(?P<number>\d+|[一二两三四五六七八九十半几]+)个?(?P<unit>秒|分|小时)钟?(?:之前|以前|前)"
 )
-_BESIDE = re.compile(r"\b(?P<relation>before|after) (?:(?:i|you) (?:showed|held|saw)(?: you| me| up)? )?(?:the|that|my|a|an) (?P<anchor>.+)$")  # fmt: skip  # noqa: E501
+_BESIDE = re.compile(
+    r"\b(?P<relation>before|after) (?:(?:i|you) (?:showed|held|saw)(?: you| me| up)? )?(?:the|that|my|a|an) "
+    r"(?P<anchor>\w+(?: \w+){0,2}?)(?= (?:costs?|weigh\w*|says?|expires?|was|is|looks?)\b|$)"
+)
 _BESIDE_ZH = re.compile(r"(?:在|比)?(?P<anchor>[^在比，。？]{1,12}?)(?P<relation>之前|以前|之后|以后)")
 
 
@@ -66,16 +69,16 @@ def ago(text: str) -> tuple[float | None, str]:
     return None, text
 
 
-def relation(text: str) -> tuple[str, tuple[str, ...], str]:
-    """Whether a plain text asks for what came before or after something, its words, and the text without that."""
+def relation(text: str) -> tuple[str, str, str]:
+    """Whether a plain text asks for what came before or after something, its name, and the text without that."""
     found = _BESIDE.search(text)
     if found is None or _is_a_moment(found["anchor"]):
         found = _BESIDE_ZH.search(text)
     if found is None:
-        return "", (), text
-    anchor = tuple(w for w in tokens(lexicon.pattern("anchor_filler").sub(" ", found["anchor"])) if _is_content(w))
-    if not anchor:
-        return "", (), text
+        return "", "", text
+    anchor = " ".join(lexicon.pattern("anchor_filler").sub(" ", found["anchor"]).split())
+    if not any(word not in lexicon.words("stop") for word in tokens(anchor)):
+        return "", "", text
     return ("before" if found["relation"] in ("before", "之前", "以前") else "after"), anchor, _without(text, found)
 
 
@@ -83,10 +86,6 @@ def _number(text: str | None) -> float | None:
     if text is None:
         return None
     return float(text) if text.isdecimal() else _NUMBERS.get(text)
-
-
-def _is_content(word: str) -> bool:
-    return word not in lexicon.words("stop") and word not in lexicon.words("carriers")
 
 
 def _is_a_moment(anchor: str) -> bool:

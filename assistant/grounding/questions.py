@@ -44,7 +44,7 @@ class Question:
     wording: which sentence frames answer it. kinds: evidence kind -> how well it would answer, 0 to 1. asked: its
     content words. moment: now, first, second, third, previous (the one before), earlier (the newest that is not in
     view) or any. ago_s: how long ago it says that it was. relation: before or after, where it names what came after or
-    before: `anchor`, its words. talk: said, asked or heard where it asks about the talk, else empty. order: for
+    before: `anchor`. talk: said, asked or heard where it asks about the talk, else empty. order: for
     questions about the talk, first or last. pointing: it points at what is seen. chat: neither sight nor talk answers
     it. colours, places: of the thing that is asked about.
     """
@@ -63,7 +63,7 @@ class Question:
     places: tuple[tuple[int, int], ...] = ()
     ago_s: float | None = None
     relation: str = ""
-    anchor: tuple[str, ...] = ()
+    anchor: str = ""
 
     @property
     def past(self) -> bool:
@@ -86,7 +86,9 @@ FACTS: Kinds = {"fact": 1.0, "sentence": 0.85}
 MEASURES = {"": frozenset[str](), "size": frozenset({"mass", "volume", "length", "pieces", "data"})}
 """Measures that a comparison takes, where it takes other than the one of its name."""
 MOMENTS = ("first", "second", "third", "previous", "earlier")
-MEMORIES = frozenset({"light", "sighting", "whereabouts", "when_seen", "contrast", "gaze"})
+SIGHTINGS = frozenset({"sighting", "whereabouts", "when_seen"})
+"""Wordings that ask for a thing itself: there a 'bottle' is no place where something is written."""
+MEMORIES = SIGHTINGS | {"light", "contrast", "gaze"}
 """Wordings of what only somebody who has been watching can answer."""
 _EXPIRES = {"older": "expires first", "newer": "expires later"}
 
@@ -97,6 +99,8 @@ def read(text: str) -> Question:
     ago_s, words = moments.ago(words)
     relation, anchor, words = moments.relation(words)
     wording, kinds = _kinds(words)
+    if relation and wording in ("", "open"):
+        wording, kinds = "describe", {"describe": 1.0}  # 'what was before the bottle'
     talk, order = _talk(words) if wording not in MEMORIES else ("", "last")
     if talk == "heard":
         wording, kinds = _kinds(lexicon.pattern("heard").sub(" ", words))
@@ -107,7 +111,7 @@ def read(text: str) -> Question:
         text=text,
         wording=wording,
         kinds=FACTS if talk == "said" else kinds,
-        asked=_asked(words, comparing, personal=bool(talk)),
+        asked=_asked(words, comparing, personal=bool(talk), whole=wording in SIGHTINGS),
         moment=_moment(words, talk),
         talk=talk,
         order=order,
@@ -180,21 +184,23 @@ def _form(text: str) -> str:
     return "whether" if lexicon.pattern("whether").search(text) and " or " not in text else "which"
 
 
-def _asked(text: str, comparing: Comparing | None, *, personal: bool) -> tuple[Asked, ...]:
-    """The content words with their weights: what the thing is called weighs much, what it stands on hardly anything."""
+def _asked(text: str, comparing: Comparing | None, *, personal: bool, whole: bool) -> tuple[Asked, ...]:
+    """The content words with their weights: what the thing is called weighs much, what it stands on hardly anything,
+    unless it is asked for as a `whole`.
+    """
     if comparing is not None:
         for row in lexicon.comparatives():
             text = row.pattern.sub(" ", text)
     if is_chinese(text):
         text = lexicon.pattern("talk_filler" if personal else "filler").sub(" ", text)
-    stop = lexicon.words("stop")
+    stop = lexicon.words("stop") | (lexicon.words("watching") if whole else frozenset[str]())
     if personal:
         stop = (stop - lexicon.words("talk_keep")) | lexicon.words("talk_stop")
     found: dict[str, Asked] = {}
     for word in tokens(text):
         letter = len(word) == 1 and word.isascii() and not word.isdigit()
         if word not in stop and word not in PLACES and not letter:
-            found.setdefault(word, Asked(word, 1.0 if personal else _weight(word, text)))
+            found.setdefault(word, Asked(word, 1.0 if personal or whole else _weight(word, text)))
     return tuple(found.values())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.events import Glimpse
-from assistant.grounding import lexicon
+from assistant.grounding import lexicon, naming
 from assistant.grounding.evidence import Evidence, words_of
 from assistant.grounding.questions import LABELS, SUMS, Question
 from assistant.grounding.words import best_likeness, concept, plain, tokens
@@ -124,26 +124,31 @@ def at_moment(
     if question.moment in ("first", "second", "third"):
         index = ("first", "second", "third").index(question.moment)
         return ((things[index], 1.0),) if index < len(things) else ()
-    if question.moment in ("previous", "earlier"):
-        back = 2 if question.moment == "previous" or in_view else 1
-        return ((things[-back], 1.0),) if len(things) >= back else ()
+    if question.moment == "previous":
+        return ((things[-2], 1.0),) if len(things) > 1 else ()
+    if question.moment == "earlier":
+        things = things[:-1] if in_view else things
     return tuple((thing, max(0.6, 1.0 - 0.12 * back)) for back, thing in enumerate(reversed(things)))
 
 
 def _ago(things: Sequence[Shown], at_s: float, ago_s: float) -> tuple[tuple[Shown, float], ...]:
-    """What was in view then, or nearest to it: people are off by a third when they say how long ago it was."""
+    """What was in view then or near then, nearest first: people are vague about how long ago something was."""
 
     def away_s(thing: Shown) -> float:
         return max(thing.began_s - at_s, at_s - thing.ended_s, 0.0)
 
-    nearest = min(things, key=away_s)
-    return ((nearest, 1.0),) if away_s(nearest) <= VAGUE * ago_s + 2.0 else ()
+    near = sorted((t for t in things if away_s(t) <= VAGUE * ago_s + 2.0), key=away_s)
+    return tuple((thing, max(0.6, 1.0 - 0.12 * place)) for place, thing in enumerate(near))
 
 
 def _beside_anchor(question: Question, things: Sequence[Shown]) -> tuple[tuple[Shown, float], ...]:
     """What was shown before or after the newest thing that the question names: 'before the bottle'."""
+    words = [word for word in tokens(question.anchor) if word not in lexicon.words("stop")]
+    names = frozenset[str]().union(*(m.names for m in naming.mentioned(question.anchor)))
     for index in reversed(range(len(things))):
-        if all(best_likeness(word, things[index].words) >= 0.6 for word in question.anchor):
+        named = any(e.kind == "object" and e.text in names for e in things[index].evidence)
+        fitting = sum(best_likeness(word, things[index].words) >= 0.6 for word in words)
+        if named or 2 * fitting >= max(1, len(words)):
             at = index + (-1 if question.relation == "before" else 1)
             return ((things[at], 1.0),) if 0 <= at < len(things) else ()
     return ()

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.events import Gaze, Glimpse
-from assistant.grounding import lexicon, wording
+from assistant.grounding import lexicon, naming, objects, wording
 from assistant.grounding.evidence import Evidence
 from assistant.grounding.questions import Question
 from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, title
-from assistant.grounding.words import is_chinese
 
 Found = tuple[list[Ranked], tuple[str, ...]]
 
@@ -97,32 +96,26 @@ def _sighting(asked: Question, memory: Memory, language: str) -> Found | None:
     things = at_moment(asked, memory.things, memory.now_s, memory.in_view) if asked.past and asked.ago_s else ()
     among = [thing for thing, _ in things] or list(reversed(memory.things))
     for thing in among if names else ():
-        ranked = rank(asked, [e for e in thing.evidence if e.kind in asked.kinds], frozenset())
-        if ranked and ranked[0].score >= LEAST:
-            best = ranked[0].evidence
-            slots = {"x": _called(best), "ago": wording.ago(memory.now_s - thing.ended_s, language)}
+        best = _named(asked, thing)
+        if best is not None:
+            slots = {
+                "x": naming.counted(best.text, 1, language) if best.kind == "object" else best.text,
+                "ago": wording.ago(memory.now_s - thing.ended_s, language),
+            }
             if asked.wording == "whereabouts":
-                slots["place"] = _place(best, thing, memory, language)
+                size = next((g.size for g in memory.glimpses if g.id == best.origin), None)
+                slots["place"] = wording.table("grounds.places", objects.place(best.box, size), language)
             choices = wording.sentences(f"grounds.{asked.wording}", language, slots)
-            return ([ranked[0]], choices) if choices else None
+            return _answer([best], choices)
     return None
 
 
-def _called(evidence: Evidence) -> str:
-    text = evidence.text
-    return text if evidence.kind != "object" or is_chinese(text) else f"{'an' if text[:1] in 'aeiou' else 'a'} {text}"
-
-
-def _place(evidence: Evidence, thing: Shown, memory: Memory, language: str) -> str:
-    """On which third of the picture's width its middle lies; empty where that is not known."""
-    boxes = [e.box for g, found in memory.sight if g.id in thing.glimpses for e in found if e.box]
-    picture = next((g.image for g in memory.glimpses if g.id == evidence.origin and g.image is not None), None)
-    width = float(picture.shape[1]) if picture is not None else max((b[2] for b in boxes), default=0.0)
-    if evidence.box is None or not width:
-        return ""
-    middle = (evidence.box[0] + evidence.box[2]) / 2 / width
-    key = "left" if middle < 0.36 else "right" if middle > 0.64 else "middle"
-    return wording.table("grounds.places", key, language)
+def _named(asked: Question, thing: Shown) -> Evidence | None:
+    """What of a thing the question names: a detector's name for it, else what is written on it."""
+    names = frozenset[str]().union(*(m.names for m in naming.mentioned(asked.text)))
+    best = next((e for e in thing.evidence if e.kind == "object" and e.text in names), None)
+    ranked = rank(asked, [e for e in thing.evidence if e.kind in asked.kinds], frozenset())
+    return best or (ranked[0].evidence if ranked and ranked[0].score >= LEAST else None)
 
 
 # ---------------------------------------------------------------- two things

@@ -67,6 +67,6 @@ def brightness(small: Thumbnail) -> float:
     return round(float(small.mean()) / 255, 4)
 
 
-def blank(image: Image) -> bool:
+def blank(small: Thumbnail, sharp: float) -> bool:
     """Whether there is nothing to see: a covered lens, a black frame, a bare wall."""
-    return float(thumbnail(image).std()) < BLANK_CONTRAST and sharpness(image) < BLANK_SHARPNESS
+    return float(small.std()) < BLANK_CONTRAST and sharp < BLANK_SHARPNESS

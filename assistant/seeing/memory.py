@@ -18,6 +18,8 @@ PASSING_S = 1.0
 """an older view that was there for less, and that nobody read, was only passing by"""
 KEY_S = 2.0
 """of older views that passed by the sharpest is kept, one for so many seconds"""
+SHARPER = 1.2
+"""a picture that is so many times as sharp stands for the view instead: the first one still moved"""
 KEPT = 400
 """glimpses kept in all, with what was found in them; an hour of showing things is about as many"""
 RECALL_S = 0.3
@@ -35,19 +37,27 @@ def keep(
     now_s = frame.at_s if now_s is None else now_s
     newest = glimpses[-1] if glimpses else None
     if newest is not None and not changed(newest.image, frame.image):
-        there = replace(newest, until_s=max(newest.until_s, now_s))
+        there = _sharper(replace(newest, until_s=max(newest.until_s, now_s)), frame)
         return [*glimpses[:-1], there], there
+    small, sharp = thumbnail(frame.image), sharpness(frame.image)
     fresh = Glimpse(
-        max(free_id, newest.id + 1 if newest else 1),
-        frame.at_s,
-        frame.image,
-        None,
-        0.0 if blank(frame.image) else sharpness(frame.image),
-        why,
-        now_s,
-        brightness(thumbnail(frame.image)),
+        id=max(free_id, newest.id + 1 if newest else 1),
+        at_s=frame.at_s,
+        image=frame.image,
+        sharpness=0.0 if blank(small, sharp) else sharp,
+        why=why,
+        until_s=now_s,
+        light=brightness(small),
     )
     return [*glimpses, fresh], fresh
+
+
+def _sharper(there: Glimpse, frame: Frame) -> Glimpse:
+    """The view with the frame's picture, if that is clearly sharper and nobody has looked into the view's own yet."""
+    if there.findings is not None or frame.image is there.image:
+        return there
+    sharp = sharpness(frame.image)
+    return replace(there, image=frame.image, sharpness=sharp) if sharp > SHARPER * there.sharpness > 0 else there
 
 
 def thin(glimpses: Sequence[Glimpse], now_s: float, used: Collection[int] = ()) -> list[Glimpse]:

@@ -298,7 +298,7 @@ class Sight:
         except OutputError as error:
             self._log.emit("trouble", where="memory", message=str(error), kept_going=True)
         finally:
-            self._learn(glimpse, image=None)
+            self._learn(glimpse, image=None, stored=glimpse.size)
             self._storing.pop(glimpse.id, None)
 
     async def _drop(self, album: Worker[Album], ids: Collection[int]) -> None:
