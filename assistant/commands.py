@@ -16,7 +16,7 @@ import typer
 
 from assistant import __version__
 from assistant.errors import AssistantError, OutputError
-from assistant.options import DEVICES, ENGINES, GENERAL, AsJson, Fusion, IsPlain, configured
+from assistant.options import DEVICES, ENGINES, GENERAL, AsJson, IsPlain, configured
 
 if TYPE_CHECKING:
     from assistant.config import Config
@@ -144,21 +144,25 @@ def hear(
             _print_json(heard)
 
 
-@app.command(epilog='Example: assistant look photo.jpg -q "What does it say?"')
-@configured("--mind", "--eyes", *GENERAL)
+@app.command(epilog='Example: assistant look photo.jpg -q "What does it say?" --show looked.png')
+@configured("--mind", "--eyes", "--detector", "--encoder", "--fusion", *GENERAL)
 def look(
     config: Config,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures, the last one is in view")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="pictures and videos, the last one is in view")
+    ],
     *,
     question: Annotated[str | None, typer.Option("-q", "--question", help="default: describe them")] = None,
-    fusion: Annotated[Fusion | None, typer.Option(help="how sight reaches the mind", show_default=False)] = None,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="draw what was looked at: boxes, text, crop, heat map")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question about pictures, or describe them."""
+    """Answer a question about pictures and videos, or describe them."""
     from assistant import running
 
     _prepare(config)
-    result = running.look(config, images, question, fusion)
+    result = running.look(config, images, question, show=show)
     if as_json:
         _print_json(result)
     else:

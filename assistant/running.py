@@ -7,29 +7,25 @@ demo and the bench do the same with devices of their own. Knows the seams and th
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
 from assistant.backends import OPTIONAL, Album, Camera, Microphone, Speaker, load
 from assistant.backends.album import DiskAlbum
-from assistant.conversation import Devices, Models, Rules, Talk, converse, think
+from assistant.conversation import Devices, Models, Rules, Talk, converse
 from assistant.errors import ConfigError, EngineError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
-from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
-from assistant.fusing import choose_mode, fuse
+from assistant.events import HEARING_RATE_HZ, Block, Conversation, Words
 from assistant.grounding.words import is_chinese
 from assistant.hearing import TurnTaking
 from assistant.pacing import Clock, Costs
-from assistant.prompting import compose, prompt
 from assistant.seeing import Sight
-from assistant.speaking import ReplyText
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
 
@@ -385,76 +381,43 @@ def demo(config: Config, out: Path, display: Any = None) -> None:
 # ---------------------------------------------------------------- single looks
 
 
-def look(config: Config, images: Sequence[Path], question: str | None, mode: str | None = None) -> dict[str, Any]:
-    """`assistant look`: answer a question about pictures and videos, or describe them; the contract's keys.
+def look(
+    config: Config, paths: Sequence[Path], question: str | None, mode: str | None = None, show: Path | None = None
+) -> dict[str, Any]:
+    """`assistant look`: answer a question about pictures and videos, or describe each; the contract's keys.
 
-    The last picture is the one in view; those before it are memory, a second apart. The weights must be here
-    (`prepare`).
+    The last picture is the one in view; those before it are memory, a second apart. show: where to draw what was looked
+    at. The weights must be here (`prepare`). Raises SourceError, EngineError and OutputError.
     """
-    return pacing.run(_look(config, images, question, mode), fast=False)
+    from assistant.sessions import looking
 
-
-def _views(path: Path) -> Iterator[Image]:
-    """The picture, or one frame a second of a video. Raises SourceError."""
-    from assistant.backends.pictures import open_files
-
-    camera, before = open_files(path, 1.0), None
-    try:
-        for second in itertools.count():
-            now = camera.frame(float(second))
-            if now is None or (before is not None and now.at_s <= before.at_s):
-                return
-            before = now
-            yield now.image
-    finally:
-        camera.close()
-
-
-async def _look(config: Config, images: Sequence[Path], question: str | None, mode: str | None) -> dict[str, Any]:
-    glimpses: list[Glimpse] = []
-    for path in images:
-        for image in _views(path):
-            glimpses.append(Glimpse(len(glimpses) + 1, float(len(glimpses)), image, why="asked"))
     chosen = choose(config)
-    eyes, mind = await asyncio.gather(*(hire(config, slot, chosen[slot].name) for slot in ("eyes", "mind")))
-    mode = mode or config.fusion.mode
-    asked = question or prompt("describe", config.assistant.language)
-    language = language_of(config, asked)
+    engines = {
+        slot: load(slot, chosen[slot].name, **options(config, slot, chosen[slot].name))
+        for slot in ("eyes", "mind", "detector", "encoder")
+        if slot in chosen
+    }
+    language = language_of(config, question) if question else config.assistant.language.replace("auto", "en")
+    told: dict[str, Any] = {"mode": mode or config.fusion.mode, "language": language}
+    told["budget_tokens"] = config.mind.budget_tokens
+    senses = looking.Senses(**engines)
     try:
-        if choose_mode(mode, mind.model.sees)[0] == "late":
-            glimpses = [replace(g, findings=await eyes.call(eyes.model.look, g.image, cost="look")) for g in glimpses]
-        fusion = fuse(
-            asked,
-            glimpses[-1],
-            glimpses,
-            (),
-            mode=mode,
-            mind_sees=mind.model.sees,
-            mind_free=mind.model.free,
-            now_s=float(len(glimpses)),
-            language=language,
-        )
-        messages = compose(
-            asked,
-            (),
-            language=language,
-            seen=fusion.context,
-            images=fusion.images,
-            free=mind.model.free,
-            budget_tokens=config.mind.budget_tokens,
-            count=mind.model.count,
-        )
-        text = ReplyText()
-        async with aclosing(think(mind, messages, fusion, text)) as spans:
-            async for _ in spans:
-                pass
+        if question is not None:
+            done = [looking.answer(looking.watch(paths), question, senses, most=config.fusion.frames, **told)]
+        else:
+            done = [looking.describe(looking.watch([path]), senses, **told) for path in paths]
     finally:
-        for worker in (eyes, mind):
-            getattr(worker.model, "close", lambda: None)()
-            worker.close()
-    evidence = [
-        {"glimpse": g.id, "at_s": g.at_s, "text": f.text, "labels": [f.kind], "crop": f.box, "score": round(f.score, 3)}
-        for g in glimpses
-        for f in g.findings or ()
-    ]
-    return {"answer": text.generated, "mode": fusion.mode, "why": fusion.why, "evidence": evidence}
+        for engine in engines.values():
+            getattr(engine, "close", lambda: None)()
+    if show is not None:
+        looking.draw(done[-1], show)
+    named = len(done) > 1
+    return {
+        "answer": "\n".join(
+            f"{path.name}: {one.answer}" if named else one.answer
+            for path, one in zip(paths if named else paths[-1:], done, strict=True)
+        ),
+        "mode": done[-1].fusion.mode,
+        "why": done[-1].fusion.why,
+        "evidence": [evidence for one in done for evidence in one.evidence],
+    }

@@ -51,6 +51,8 @@ READS = frozenset(
 """Wordings of questions about what is written."""
 SPACED_S = 1.0
 """early fusion takes a picture a second: four at that pace beat every published memory for what is there now"""
+EDGE = 0.015
+"""what is so near to an edge of a part, as a share of its longer side, may be cut by it"""
 SHOWN_PX = 768
 """a part that is shown to a mind is enlarged to about this many pixels"""
 
@@ -233,15 +235,11 @@ def enlarged(part: Image, pixels: int = SHOWN_PX) -> Image:
 def merged(glimpse: Glimpse, again: Sequence[Finding], crop: Box) -> Glimpse:
     """The glimpse with what a second look at a part of it found; boxes of `again` are pixels of the part.
 
-    Of two readings of one line the surer stands; where they contradict each other, the other stays beside it for the
-    context, with its score.
+    Of two readings of one line the surer stands. A line that the edge of the part cuts through was read better before.
     """
     left, top = crop[0], crop[1]
-    fresh = [
-        replace(f, box=(f.box[0] + left, f.box[1] + top, f.box[2] + left, f.box[3] + top))
-        for f in again
-        if f.box is not None and f.kind in ("text", "code")
-    ]
+    whole = (f for f in again if f.kind in ("text", "code") and not _is_cut(f, crop, glimpse.size))
+    fresh = [replace(f, box=(f.box[0] + left, f.box[1] + top, f.box[2] + left, f.box[3] + top)) for f in whole if f.box]
     kept: list[Finding] = []
     for old in glimpse.findings or ():
         rivals = [f for f in fresh if old.kind == f.kind and old.box and f.box and _covers(f.box, old.box)]
@@ -251,6 +249,17 @@ def merged(glimpse: Glimpse, again: Sequence[Finding], crop: Box) -> Glimpse:
         elif not rivals:
             kept.append(old)
     return replace(glimpse, findings=(*kept, *fresh))
+
+
+def _is_cut(finding: Finding, crop: Box, size: tuple[int, int] | None) -> bool:
+    """Whether a finding reaches to an edge of the part that is none of the picture's; boxes as for `merged`."""
+    if finding.box is None:
+        return False
+    near = EDGE * max(crop[2] - crop[0], crop[3] - crop[1])
+    ends = (crop[2] - crop[0] - finding.box[2], crop[3] - crop[1] - finding.box[3])
+    inner = (crop[0] > 0, crop[1] > 0, size is None or crop[2] < size[1], size is None or crop[3] < size[0])
+    gaps = (finding.box[0], finding.box[1], *ends)
+    return any(gap <= near and within for gap, within in zip(gaps, inner, strict=True))
 
 
 def _covers(one: Box, other: Box) -> bool:
