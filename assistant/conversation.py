@@ -47,7 +47,6 @@ from assistant.events import (
     Conversation,
     Exchange,
     FalseAlarm,
-    Glimpse,
     HearingEvent,
     Onset,
     Pause,
@@ -57,10 +56,10 @@ from assistant.events import (
     Words,
     join_words,
 )
-from assistant.fusing import Fusion, choose_mode, fuse
-from assistant.grounding import asks_to_see
+from assistant.fusing import Fusion, choose_mode
 from assistant.hearing import Outlook, TurnTaking, hear
 from assistant.interrupting import Claim, Judged, weigh
+from assistant.looking import Looked, look, outdated
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
 from assistant.replying import ahead, recite, think, voiced
@@ -113,9 +112,11 @@ class Rules:
     decide_s: float = 0.7
     """a voice over a reply that lasts this long after it was confirmed is an interruption, whatever its words"""
     fusion: str = "auto"
-    see_wait_s: float = 3.0
+    see_wait_s: float = 0.8
     """a turn that asks about the picture waits this long for it to be read"""
-    watch_interval_s: float = 0.5
+    frames: int = 4
+    """pictures that a mind that sees gets at most"""
+    watch_interval_s: float = 0.25
     budget_tokens: int = 600
     memory: bool = True
     """False: no exchange and no glimpse outlives its turn"""
@@ -156,7 +157,6 @@ class Draft:
     """What a reply is made from. Its gate opens once, when the turn is over and nothing else was said or shown."""
 
     segments: tuple[Segment, ...]
-    glimpse: Glimpse | None
     claim: Claim | None
     """the words were said over another reply: they are answered if they turn out to interrupt it"""
     left: float
@@ -164,6 +164,7 @@ class Draft:
     marks: Marks
     log: HeldLog
     busy_s: float
+    looked: Looked = field(default_factory=Looked)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self, at_s: float) -> None:
@@ -323,9 +324,9 @@ async def judge_pause(talk: Talk, voice_ended_s: float) -> None:
 def begin(talk: Talk, voice_ended_s: float, claim: Claim | None) -> Turn:
     """Start a reply to what was said so far, behind a closed gate."""
     talk.sight.look(talk.clock.now_s(), "asked")
+    talk.sight.attend(talk.clock.now_s())
     draft = Draft(
         segments=talk.models.transcriber.segments,
-        glimpse=recall(talk.conversation.glimpses, voice_ended_s),
         claim=claim,
         left=talk.outlook.left,
         marks=Marks(voice_ended_s),
@@ -355,7 +356,7 @@ async def settle(
     if draft is not None and draft.alive and not draft.draft.gate.is_set():
         if draft.draft.segments != talk.models.transcriber.segments:
             await drop(talk, draft, "other words")
-        elif _id(recall(talk.conversation.glimpses, said.ended_s)) > _id(draft.draft.glimpse):
+        elif outdated(draft.draft.looked, talk.conversation.glimpses, said.ended_s):
             await drop(talk, draft, "other frame")
         else:
             draft.draft.open(talk.clock.now_s())
@@ -390,10 +391,6 @@ def cool(talk: Talk) -> None:
     if talk.warming is not None:
         talk.warming.cancel()
         talk.warming = None
-
-
-def _id(glimpse: Glimpse | None) -> int:
-    return glimpse.id if glimpse is not None else 0
 
 
 def _before(talk: Talk, draft: Draft) -> list[tuple[Segment, ...]]:
@@ -549,35 +546,6 @@ async def understand(talk: Talk, draft: Draft) -> Words:
     return Words(text, words.words, language)
 
 
-async def look(talk: Talk, draft: Draft, words: Words) -> Fusion:
-    """What sight adds to this turn; waits for the picture to be read only where the question needs it."""
-    rules, mind = talk.rules, talk.models.mind.model
-    glimpse = draft.glimpse
-    late = choose_mode(rules.fusion, mind.sees)[0] == "late"
-    if glimpse is not None and late and asks_to_see(words.text):
-        try:
-            glimpse = await asyncio.wait_for(talk.sight.read(glimpse), rules.see_wait_s)
-        except TimeoutError:
-            draft.log.emit("trouble", where="eyes", message="the picture was not read in time", kept_going=True)
-        except EngineError as error:
-            draft.log.emit("trouble", where="eyes", message=str(error), kept_going=True)
-    fusion = fuse(
-        words.text,
-        glimpse,
-        talk.conversation.glimpses,
-        talk.conversation.exchanges,
-        mode=rules.fusion,
-        mind_sees=mind.sees,
-        mind_free=mind.free,
-        now_s=talk.clock.now_s(),
-        language=words.language,
-    )
-    draft.log.emit(
-        "fusion", mode=fusion.mode, why=fusion.why, glimpses=list(fusion.glimpses), crops=[], notes=fusion.context
-    )
-    return fusion
-
-
 def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int, ...]) -> None:
     """Silence the loudspeaker and keep exactly what was heard; nothing heard leaves the speech unanswered."""
     was_heard = heard(talk.devices.speaker.stop(), generated)
@@ -603,16 +571,17 @@ async def prefill(talk: Talk) -> None:
         return
     early = choose_mode(rules.fusion, mind.model.sees)[0] == "early"
     glimpse = recall(talk.conversation.glimpses, talk.clock.now_s()) if early else None
+    images = (glimpse.image,) if glimpse is not None and glimpse.image is not None else ()
     messages = compose(
         "",
         talk.conversation.exchanges,
         language=talk.language if rules.language == "auto" else rules.language,
         free=mind.model.free,
-        images=(glimpse.image,) if glimpse is not None else (),
+        images=images,
         budget_tokens=rules.budget_tokens,
         count=mind.model.count,
     )
-    messages = messages if glimpse is not None else messages[:-1]
+    messages = messages if images else messages[:-1]
     if _same(messages, talk.read_ahead):
         return
     try:
