@@ -36,7 +36,7 @@ from assistant.grounding import Grounds, asks_to_see, forgetting, unread
 from assistant.grounding.questions import read
 
 if TYPE_CHECKING:
-    from assistant.conversation import Draft, Talk
+    from assistant.talk import Draft, Talk
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from assistant.addressing import AddressRules
 from assistant.backends import OPTIONAL, Album, Camera, Microphone, Speaker, load
 from assistant.backends.album import DiskAlbum
 from assistant.backends.keys import Keys
-from assistant.conversation import Devices, Models, Rules, Talk, converse
+from assistant.conversation import converse
 from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
@@ -31,6 +31,7 @@ from assistant.hearing import TurnTaking
 from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
 from assistant.seeing import Sight
+from assistant.talk import Devices, Models, Rules, Talk
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
 

@@ -19,11 +19,12 @@ from assistant.backends.scripted import (
     ScriptedRecogniser,
     ScriptedVoice,
 )
-from assistant.conversation import Devices, Models, Rules, Talk, converse
+from assistant.conversation import converse
 from assistant.eventlog import EventLog
 from assistant.events import Conversation, Exchange
 from assistant.pacing import Clock
 from assistant.seeing import Sight
+from assistant.talk import Devices, Models, Rules, Talk
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
 

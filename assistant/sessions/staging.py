@@ -20,13 +20,13 @@ from assistant import pacing
 from assistant.backends import Camera, Speech, Stop, Voice
 from assistant.backends.pictures import PictureCamera
 from assistant.backends.scripted import ScriptedMind
-from assistant.conversation import Devices
 from assistant.echo import EchoFreeMicrophone
 from assistant.eventlog import Event
 from assistant.pacing import Clock, Costs
 from assistant.running import Choice, Engines, load_engines, talk_over
 from assistant.sessions.rooms import Heard, RoomMicrophone, RoomSpeaker
 from assistant.sessions.scenes import Scene, phrases_of_answers
+from assistant.talk import Devices
 from assistant.workers import Worker
 
 if TYPE_CHECKING:
