@@ -56,7 +56,7 @@ class _Sound:
     """the segment that this one goes on from"""
     end_s: float = -math.inf
     until_s: float = math.inf
-    """words that begin later are the next segment's"""
+    """words said later are the next segment's"""
     blocks: list[tuple[Block, float]] = field(default_factory=list[tuple[Block, float]])
     """the sound, each with the probability of voice"""
     voiced_s: float = 0.0
@@ -133,6 +133,7 @@ class Transcriber:
     ) -> None:
         self._worker = worker
         self._whole = isinstance(worker.model, Decodes)
+        self._longest_s = math.inf if self._whole else float(worker.model.longest_s)
         self._language = language
         self._partial = partial
         self._dropped = dropped
@@ -166,7 +167,7 @@ class Transcriber:
         if self._open is None:
             self._open = self._begin(block.at_s)
         self._open.add(block, p_voice)
-        if not self._whole and self._open.end_s - self._open.began_s > self._worker.model.longest_s:
+        if self._open.end_s - self._open.began_s > self._longest_s and p_voice >= VOICE_P:
             self._split(self._open)
 
     def close(self) -> None:
@@ -314,6 +315,7 @@ class Transcriber:
         loop = asyncio.get_running_loop()
         self._asked_at = loop.time()
         job = asyncio.ensure_future(self._worker.stoppable(self._worker.model.decode, *asked, cost="decode"))
+        job.add_done_callback(_retrieve)
         waits_for = {job} if sound.closed.done() else {job, sound.closed}
         try:
             await asyncio.wait(waits_for, return_when=asyncio.FIRST_COMPLETED)
@@ -347,7 +349,7 @@ def _until(words: Words, until_s: float) -> Words:
     return Words(agreement.text(pieces), tuple(piece.word for piece in pieces), words.language)
 
 
-def _retrieve(segment: Segment) -> None:
-    """Look at the error, or asyncio complains where a draft was dropped; whoever awaits it still gets it."""
-    if not segment.cancelled():
-        segment.exception()
+def _retrieve(task: asyncio.Future[Any]) -> None:
+    """Look at the error, or asyncio complains where nobody waits any more; whoever does still gets it."""
+    if not task.cancelled():
+        task.exception()
