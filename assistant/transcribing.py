@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ class Transcriber:
     """One recogniser on its worker, and the segments of the turn that is being spoken.
 
     `partial` is called with the words of the turn so far whenever more is known, `dropped` with a text that was not
-    believed and the reason.
+    believed and the reason. `raw`: it is fed what the microphone heard and not what the echo canceller left of it.
     """
 
     def __init__(
@@ -130,8 +130,11 @@ class Transcriber:
         partial: Callable[[Words], None],
         dropped: Callable[[str, str], None] = lambda text, why: None,
         rules: Streaming | None = None,
+        *,
+        raw: bool = False,
     ) -> None:
         self._worker = worker
+        self._raw = raw
         self._whole = isinstance(worker.model, Decodes)
         self._longest_s = math.inf if self._whole else float(worker.model.longest_s)
         self._language = language
@@ -164,6 +167,8 @@ class Transcriber:
 
         A segment with next to no voice is not recognised.
         """
+        if self._raw and block.raw is not None:
+            block = replace(block, pcm=block.raw)
         if self._open is None:
             self._open = self._begin(block.at_s)
         self._open.add(block, p_voice)

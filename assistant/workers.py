@@ -23,10 +23,14 @@ T = TypeVar("T")
 M = TypeVar("M")
 _END = object()
 
+Note = Callable[[str, float, float], None]
+"""told of each piece of work: its entry in the cost table, when it began and when it was done (`time.monotonic`)"""
+
 
 @dataclass(eq=False)
 class _Job:
     work: Callable[[], Any]
+    cost: str
     loop: asyncio.AbstractEventLoop
     results: asyncio.Queue[tuple[Any, BaseException | None]] = field(default_factory=asyncio.Queue[Any])
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -42,12 +46,14 @@ class _Job:
 class Worker(Generic[M]):
     """One thread, one model. `name` is the slot, and the prefix of its entries in the cost table.
 
-    `busy_s` is what its jobs cost so far: processor seconds of its thread, or in virtual time what was paid of the cost
-    table's. `measured`: in virtual time a job takes the seconds it really took, so that a recording can be worked
-    through at full speed and its latency still be measured.
+    `busy_s` is what its jobs cost so far: processor seconds of its thread, or in virtual time the cost table's. `note`,
+    where it is set, is called on the worker's thread after each piece of work, not in virtual time.
+    `measured`: in virtual time a job takes the seconds it really took, so that a recording can be worked through at
+    full speed and its latency still be measured.
     """
 
     model: M
+    note: Note | None = None
 
     def __init__(self, name: str, costs: Costs | None = None, *, measured: bool = False) -> None:
         self.name = name
@@ -62,7 +68,11 @@ class Worker(Generic[M]):
     async def start(cls, name: str, make: Callable[[], M], costs: Costs | None = None) -> Worker[M]:
         """A worker whose model is made by `make` on the worker's own thread."""
         worker = cls(name, costs)
-        worker.model = await worker.call(make, cost="load")
+        try:
+            worker.model = await worker.call(make, cost="load")
+        except BaseException:
+            worker.close()
+            raise
         return worker
 
     async def call(self, job: Callable[..., T], *args: Any, cost: str = "call") -> T:
@@ -73,7 +83,7 @@ class Worker(Generic[M]):
                 result = job(*args)
                 await self._pay(cost, time.perf_counter() - began)
                 return result
-        order = self._submit(lambda: job(*args), iterate=False)
+        order = self._submit(lambda: job(*args), cost, iterate=False)
         try:
             value, error = await order.results.get()
         finally:
@@ -109,7 +119,7 @@ class Worker(Generic[M]):
                 finally:
                     stopped.set()
                     getattr(pieces, "close", lambda: None)()
-        order = self._submit(lambda: job(*args, stopped.is_set), iterate=True)
+        order = self._submit(lambda: job(*args, stopped.is_set), cost, iterate=True)
         try:
             while True:
                 value, error = await order.results.get()
@@ -135,11 +145,15 @@ class Worker(Generic[M]):
         finally:  # whoever cancels a job pays for it until then
             self.busy_s += loop.time() - began_s
 
-    def _submit(self, work: Callable[[], Any], *, iterate: bool) -> _Job:
+    def _noted(self, cost: str, began_s: float) -> None:
+        if self.note is not None:
+            self.note(f"{self.name}.{cost}", began_s, time.monotonic())
+
+    def _submit(self, work: Callable[[], Any], cost: str, *, iterate: bool) -> _Job:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"assistant-{self.name}", daemon=True)
             self._thread.start()
-        job = _Job(lambda: (work(), iterate), asyncio.get_running_loop())
+        job = _Job(lambda: (work(), iterate), cost, asyncio.get_running_loop())
         self._jobs.put(job)
         return job
 
@@ -147,23 +161,27 @@ class Worker(Generic[M]):
         while (job := self._jobs.get()) is not None:
             if job.stopped.is_set():
                 continue
-            began = time.thread_time()
+            began, began_s = time.thread_time(), time.monotonic()
             try:
                 value, iterate = job.work()
                 if iterate:
                     self._iterate(job, value)
                 else:
+                    self._noted(job.cost, began_s)
                     job.put(value)
             except BaseException as error:  # it belongs to whoever waits for the job, not to this thread
                 job.put(None, error)
             self.busy_s += time.thread_time() - began
 
     def _iterate(self, job: _Job, pieces: Iterator[Any]) -> None:
+        which, began_s = "first", time.monotonic()
         try:
             for piece in pieces:
+                self._noted(f"{job.cost}.{which}", began_s)
                 if job.stopped.is_set():
                     return
                 job.put(piece)
+                which, began_s = "next", time.monotonic()
             job.put(_END)
         finally:
             getattr(pieces, "close", lambda: None)()

@@ -17,7 +17,19 @@ import tiny_models
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from assistant.backends import ENGINES, Decodes, Eyes, Message, Mind, Recogniser, Stop, Voice, VoiceActivity, load
+from assistant.backends import (
+    ENGINES,
+    Decodes,
+    EndOfTurn,
+    Eyes,
+    Message,
+    Mind,
+    Recogniser,
+    Stop,
+    Voice,
+    VoiceActivity,
+    load,
+)
 from assistant.errors import EngineError, WeightsError
 from assistant.events import HEARING_RATE_HZ, Finding, Image, Samples, Words
 from assistant.guards import doubt
@@ -85,6 +97,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 
 
 ACTIVITIES = ["scripted", "silero"]
+ENDPOINTING = ["scripted", "smart_turn", "words"]
 RECOGNISERS = ["scripted", "pocketsphinx", "whisper-fixture", "whisper-random"]
 MINDS = ["scripted", "llama", "transformers-sees", "transformers-reads"]
 EYES = ["scripted", "ocr"]
@@ -92,7 +105,14 @@ VOICES = ["scripted", "espeak", "coqui"]
 
 
 def test_every_engine_is_asked() -> None:
-    asked = {"activity": ACTIVITIES, "recogniser": RECOGNISERS, "mind": MINDS, "eyes": EYES, "voice": VOICES}
+    asked = {
+        "activity": ACTIVITIES,
+        "endpointing": ENDPOINTING,
+        "recogniser": RECOGNISERS,
+        "mind": MINDS,
+        "eyes": EYES,
+        "voice": VOICES,
+    }
     assert {slot: set(engines) for slot, engines in ENGINES.items()} == {
         slot: {name.split("-")[0] for name in names} for slot, names in asked.items()
     }
@@ -124,6 +144,20 @@ def test_voice_activity_hears_voices_and_keeps_its_state_outside(made: Made, sha
     _, silence = ear.voice(ear.start(), np.zeros(ear.window, np.float32))
     assert silence < 0.5
     assert listen(ear.start()) == first
+
+
+# ---------------------------------------------------------------- the end of a turn
+
+
+@pytest.mark.parametrize("name", ENDPOINTING)
+def test_the_end_of_a_turn_is_a_probability_of_sound_of_any_length(made: Made, shared: Path, name: str) -> None:
+    engine: EndOfTurn = made("endpointing", name)
+    pcm = recording(shared, "en_jfk")
+    for sound in (pcm, pcm[: 3 * RATE], pcm[:100], np.zeros(0, np.float32), np.zeros(RATE, np.float32)):
+        p = engine.over(sound)
+        assert p is None or (isinstance(p, float) and 0 <= p <= 1)
+        assert engine.over(sound) == p
+    assert (engine.over(pcm) is None) == (name == "words")
 
 
 # ---------------------------------------------------------------- recognisers

@@ -38,6 +38,16 @@ class VoiceActivity(Protocol):
         ...
 
 
+class EndOfTurn(Protocol):
+    """Whether whoever paused is done, by how it sounded."""
+
+    def over(self, pcm: Samples) -> float | None:
+        """The probability (0 to 1) that the turn is over; None where the engine has no opinion. `pcm` is the turn so
+        far at 16 kHz, of which the last 8 s will do, with 0.3 s before it and the beginning of the pause.
+        """
+        ...
+
+
 class Recogniser(Protocol):
     """Speech to words while it is spoken, segment by segment. Times of words count from the segment's first sample.
 
@@ -180,8 +190,21 @@ class Speaker(Protocol):
         ...
 
     @property
+    def recent(self) -> Sequence[tuple[Phrase, float]]:
+        """The newest phrases, and when their first samples sounded or will (for one that was held: would have)."""
+        ...
+
+    @property
     def sounding(self) -> bool:
-        """Something is sounding, or waiting to."""
+        """Something is sounding, waiting to, or held back."""
+        ...
+
+    def hold(self) -> None:
+        """Silence at once, and keep what has not sounded; `play` holds back until `go_on` or `stop`."""
+        ...
+
+    def go_on(self) -> None:
+        """Go on with what was held, from the beginning of the word that was cut, as loud as ever."""
         ...
 
     def duck(self) -> None:
@@ -199,6 +222,11 @@ class Speaker(Protocol):
 
 ENGINES: dict[str, dict[str, str]] = {
     "activity": {"silero": "silero:Silero", "scripted": "scripted:ScriptedActivity"},
+    "endpointing": {
+        "smart_turn": "smart_turn:SmartTurn",
+        "words": "words_alone:WordsAlone",
+        "scripted": "scripted:ScriptedEndOfTurn",
+    },
     "recogniser": {
         "pocketsphinx": "pocketsphinx:PocketSphinx",
         "whisper": "whisper:Whisper",

@@ -8,6 +8,7 @@ Source: Huggins-Daines et al., PocketSphinx, ICASSP 2006; https://github.com/cmu
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ class PocketSphinx:
                 f"wanted the English model of pocketsphinx, {error}; run: pip install --force-reinstall pocketsphinx"
             ) from error
         self._decoder: Decoder = decoder
+        self._trigrams = decoder.get_lm(WORDS)
         self._settle = round(settle_s * HEARING_RATE_HZ)
         self._partial_s = partial_s
         self.longest_s = longest_s
@@ -130,6 +132,15 @@ class PocketSphinx:
         self._holder = None
         self._decoder.end_utt()
         return self._words()
+
+    def ends_p(self, words: Sequence[str]) -> float | None:
+        """How likely a sentence ends after these words, by the trigrams that the decoder goes by anyway; microseconds.
+        None where there are none.
+        """
+        if not words:
+            return None
+        latest_first = [*reversed(words), "<s>"][:2]
+        return self._decoder.logmath.exp(self._trigrams.prob(["</s>", *latest_first]))
 
     def _check(self, segment: Segment) -> None:
         if segment.phase == "over" or (segment.phase == "decoding" and segment is not self._holder):
@@ -182,7 +193,7 @@ class PocketSphinx:
             for s in found
             if s.word[0] not in "<[+("
         )
-        return Words(" ".join(w.text for w in words), words)
+        return Words(" ".join(w.text for w in words), words, ends_p=self.ends_p([w.text for w in words]))
 
 
 def _pcm16(pcm: Samples) -> bytes:

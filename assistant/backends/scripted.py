@@ -6,10 +6,12 @@ one in place of an engine to see which part of a chain is slow or wrong. None of
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 
@@ -33,6 +35,21 @@ class ScriptedActivity:
     def voice(self, state: None, pcm: Samples) -> tuple[None, float]:
         """Certainty, one way or the other."""
         return None, 1.0 if float(np.abs(pcm).mean()) > LOUD else 0.0
+
+
+class ScriptedEndOfTurn:
+    """Thinks of each pause what its script says (probabilities, or None for no opinion), and of all later ones the
+    last. `heard_s` keeps how many seconds of sound it was given.
+    """
+
+    def __init__(self, script: Sequence[float | None] = (0.9,)):
+        self.heard_s: list[float] = []
+        self._script = list(script) or [None]
+
+    def over(self, pcm: Samples) -> float | None:
+        """The next opinion of the script."""
+        self.heard_s.append(len(pcm) / HEARING_RATE_HZ)
+        return self._script.pop(0) if len(self._script) > 1 else self._script[0]
 
 
 @dataclass(eq=False)
@@ -200,28 +217,44 @@ class ScriptedVoice:
 class ScriptedMicrophone:
     """Hears a hum during the given spans (from, to, in seconds) and silence between them, `seconds` long.
 
-    `block_s` is a test's: the real ones bring 10 ms.
+    `block_s` is a test's: the real ones bring 10 ms. `drift_ppm`: a second of its quartz lasts so many millionths more
+    than the machine's. `jitter_s`: each block comes late by up to so much, at random (`seed`), in order.
     """
 
     def __init__(
-        self, clock: Clock, spans: Sequence[tuple[float, float]], seconds: float | None = None, block_s: float = 0.032
+        self,
+        clock: Clock,
+        spans: Sequence[tuple[float, float]],
+        seconds: float | None = None,
+        block_s: float = 0.032,
+        *,
+        drift_ppm: float = 0.0,
+        jitter_s: float = 0.0,
+        seed: int = 0,
     ):
         self.over = False
         self._clock = clock
         self._spans = list(spans)
         self._seconds = seconds if seconds is not None else (spans[-1][1] + 0.1 if spans else 0.0)
         self._size = int(block_s * HEARING_RATE_HZ)
+        self._slow = 1 + drift_ppm / 1e6
+        self._jitter_s = jitter_s
+        self._random = Random(seed)
         self._closed = False
 
     async def blocks(self) -> AsyncIterator[Block]:
-        """The blocks, each when its last sample is due."""
+        """The blocks, each when its last sample is due by the microphone's own quartz."""
         self._clock.start()
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
         loud = np.full(self._size, 0.3, dtype=np.float32)
         quiet = np.zeros(self._size, dtype=np.float32)
         step, count = self._size / HEARING_RATE_HZ, 0
         while not self._closed:
             at_s = count * step
-            await self._clock.until(at_s + step)
+            due_at = began_at + (at_s + step) * self._slow + self._random.uniform(0, self._jitter_s)
+            await asyncio.sleep(max(0.0, due_at - loop.time()))
+            self._clock.heard(at_s + step)
             self.over = at_s >= self._seconds
             while self._spans and self._spans[0][1] <= at_s:
                 self._spans.pop(0)
@@ -258,7 +291,7 @@ class Sounded:
 
 
 class RecordingSpeaker(SilentSpeaker):
-    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, duck, restore."""
+    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, hold, go_on, duck, ..."""
 
     def __init__(self, clock: Clock):
         super().__init__(clock)
@@ -275,6 +308,16 @@ class RecordingSpeaker(SilentSpeaker):
         """Stop, and note it."""
         self.record.append(Sounded(self._its_clock.now_s(), "stop"))
         return super().stop()
+
+    def hold(self) -> None:
+        """Hold, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "hold"))
+        super().hold()
+
+    def go_on(self) -> None:
+        """Go on, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "go_on"))
+        super().go_on()
 
     def duck(self) -> None:
         """Duck, and note it."""
