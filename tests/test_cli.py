@@ -328,6 +328,17 @@ def test_the_same_input_makes_the_same_events(question: Path, tmp_path: Path):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def test_what_was_dropped_is_logged_with_its_reason(tmp_path: Path):
+    hum = 0.3 * np.sin(np.arange(16_000) / 5)
+    path, events = tmp_path / "blip.wav", tmp_path / "events.jsonl"
+    soundfile.write(path, np.concatenate((hum, np.zeros(4_000), hum[:1_600], np.zeros(16_000))), 16_000)
+    words = over(path, "--pace", "fast", "--plain", "--events", str(events), "--set", "activity.engine=scripted")
+    assert cli.run(words) == 0
+    logged = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [(e["text"], e["why"]) for e in logged if e["type"] == "dropped"] == [("", "0.10 s of voice, wanted 0.15")]
+    assert [e["text"] for e in logged if e["type"] == "words" and e["final"]] == ["these words are scripted"]
+
+
 def test_an_output_that_knows_ascii_only_stops_nothing(question: Path, environ: dict[str, str]):
     words = over(question, "--pace", "fast", "--set", "recogniser.scripted.texts=['牛奶多少钱']")
     talked = assistant(*words, environ={**environ, "PYTHONIOENCODING": "ascii"})

@@ -1,17 +1,23 @@
 """The built-in recogniser on the demo's questions: words, times, and what a segment may and may not be used for."""
 
+import asyncio
+import csv
 import re
 import tempfile
 from itertools import pairwise
 
+import jiwer
 import numpy as np
 import pytest
 
+from assistant import pacing
 from assistant.backends.files import read_sound
 from assistant.backends.pocketsphinx import PocketSphinx, Segment
 from assistant.demo import script
 from assistant.errors import EngineError
-from assistant.events import HEARING_RATE_HZ, Samples, Words
+from assistant.events import HEARING_RATE_HZ, Block, Samples, Words, join_words
+from assistant.transcribing import Transcriber
+from assistant.workers import Worker
 
 WINDOW = 512
 
@@ -163,11 +169,32 @@ def test_it_says_nothing_on_stderr_and_leaves_no_file(clips, capfd, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
+def test_a_long_voice_is_cut_at_quiet_moments_and_keeps_its_words(recogniser, clips):
+    voice = np.concatenate([pcm[round(0.25 * HEARING_RATE_HZ) : -round(0.25 * HEARING_RATE_HZ)] for _, pcm in clips])
+    blocks = [Block(at / HEARING_RATE_HZ, voice[at : at + WINDOW]) for at in range(0, len(voice), WINDOW)]
+
+    async def main():
+        worker = Worker("recogniser")
+        worker.model = recogniser
+        transcriber = Transcriber(worker, "en", lambda words: None)
+        transcriber.begin()
+        for block in blocks:
+            transcriber.feed(block)
+            await asyncio.sleep(0)
+        transcriber.close()
+        return [await segment for segment in transcriber.segments]
+
+    parts = pacing.run(main(), fast=True)
+    assert len(voice) / HEARING_RATE_HZ > 1.5 * recogniser.longest_s
+    assert len(parts) >= len(voice) / HEARING_RATE_HZ / recogniser.longest_s
+    assert all(p.words[-1].ended_s - p.words[0].began_s <= recogniser.longest_s + 0.1 for p in parts)
+    words = join_words(parts)
+    times = [t for w in words.words for t in (w.began_s, w.ended_s)]
+    assert all(earlier <= later + 0.2 for earlier, later in pairwise(times))
+    assert jiwer.wer(" ".join(text for text, _ in clips), words.text) < 0.15
+
+
 def test_real_recordings_are_heard_about_as_well_as_it_says(recogniser, shared):
-    import csv
-
-    import jiwer
-
     with (shared / "data/speech/transcripts.tsv").open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["lang"] == "en"]
     rows = [row for row in rows if float(row["seconds"]) < 2]

@@ -10,11 +10,14 @@ import pytest
 import soundfile
 import tiny_models
 
-from assistant.backends import load
+from assistant.agreement import MOST_S
+from assistant.backends import Hypothesis, Stop, load
+from assistant.backends.silero import Silero
 from assistant.backends.whisper import Whisper
 from assistant.errors import ConfigError, EngineError, WeightsError
 from assistant.events import HEARING_RATE_HZ, Samples, Words
 from assistant.guards import doubt
+from assistant.sessions.hearing import Latency, hear_sound
 
 RATE = HEARING_RATE_HZ
 
@@ -38,11 +41,16 @@ def sound(file: Path) -> Samples:
     return np.asarray(soundfile.read(file, dtype="float32")[0], np.float32)
 
 
-def recordings(shared: Path, language: str, every: int) -> list[tuple[Samples, str]]:
+def known_by_heart(shared: Path, language: str) -> list[tuple[str, str]]:
     with (shared / "data/speech/transcripts.tsv").open(encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["lang"] == language]
-    known = [row for row in rows if row["file"] != "en_230pm.flac"]  # the fixture's README: known wrong
-    return [(sound(shared / "data/speech" / row["file"]), row["transcript"]) for row in known[::every]]
+    return [
+        (row["file"], row["transcript"]) for row in rows if row["file"] != "en_230pm.flac"
+    ]  # its README: known wrong
+
+
+def recordings(shared: Path, language: str, every: int) -> list[tuple[Samples, str]]:
+    return [(sound(shared / "data/speech" / file), text) for file, text in known_by_heart(shared, language)[::every]]
 
 
 @pytest.mark.parametrize(("language", "every"), [("en", 7), ("zh", 4)])
@@ -115,6 +123,64 @@ def test_sounds_that_nobody_said_give_no_words(shared: Path, fixture: Whisper, n
 def test_hardly_any_sound_gives_no_words(fixture: Whisper, samples: int) -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, samples).astype(np.float32)
     assert hear(fixture, noise) == Words("", (), "en")
+
+
+# ---------------------------------------------------------------- streaming: the fixture, which is no recogniser
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        "en_weather_like",
+        "en_lamp2",
+        "en_go_forward",
+        "en_sense870",
+        "en_vctk11",
+        "zh_guangzhou",
+        "zh_unclear",
+        "zh_coat_syn",
+    ],
+)
+def test_streamed_through_a_talk_a_recording_is_the_text_it_is_in_one_piece(
+    shared: Path, fixture: Whisper, clip: str
+) -> None:
+    pcm = sound(shared / f"data/speech/{clip}.flac")
+    latency = Latency()
+    words = hear_sound(pcm, fixture, Silero(), "auto", latency)
+    transcripts = dict(row for language in ("en", "zh") for row in known_by_heart(shared, language))
+    assert words.text == transcripts[f"{clip}.flac"]
+    assert words.language == clip[:2]
+    times = [t for w in words.words for t in (w.began_s, w.ended_s)]
+    assert times == sorted(times) and times[-1] <= len(pcm) / RATE + 0.5
+    assert all(0 <= w.p <= 1 for w in words.words)
+    assert latency.partial_ms and latency.final_ms
+
+
+@pytest.mark.parametrize("name", ["babble_fire", "noise_dog_bark", "noise_trex_roar", "silence_empty_room"])
+def test_streamed_sounds_that_nobody_said_give_no_words(shared: Path, fixture: Whisper, name: str) -> None:
+    pcm = sound(shared / f"data/speech/nonspeech/{name}.flac")
+    assert hear_sound(pcm, fixture, Silero(), "auto").text == ""
+
+
+def test_a_long_turn_is_asked_about_in_bounded_pieces(shared: Path, fixture: Whisper) -> None:
+    seconds: list[float] = []
+    decode = fixture.decode
+
+    class Counted(Whisper):
+        def __init__(self) -> None:
+            self.languages = fixture.languages
+
+        def decode(self, pcm: Samples, language: str, prompt: str, stop: Stop) -> Hypothesis:
+            seconds.append(len(pcm) / RATE)
+            return decode(pcm, language, prompt, stop)
+
+    clips = [
+        sound(shared / f"data/speech/{name}.flac") for name in ("en_sense870", "en_sense920", "en_quilter", "en_rt1")
+    ]
+    words = hear_sound(np.concatenate(clips), Counted(), Silero(), "en")
+    assert max(seconds) <= MOST_S and words.text
+    times = [t for w in words.words for t in (w.began_s, w.ended_s)]
+    assert times == sorted(times)
 
 
 # ---------------------------------------------------------------- loading

@@ -117,3 +117,32 @@ def test_virtual_time_stands_still_while_work_is_done_and_jumps_when_idle():
     virtual_s, real_s = run(main(), fast=True)
     assert virtual_s == pytest.approx(1200)
     assert real_s < 60
+
+
+def test_a_job_that_is_cancelled_in_virtual_time_is_paid_until_then():
+    async def main():
+        worker = Worker("recogniser", {"recogniser.decode": 5.0})
+        job = asyncio.create_task(worker.call(lambda: None, cost="decode"))
+        await asyncio.sleep(1.5)
+        job.cancel()
+        await asyncio.wait({job})
+        await worker.call(lambda: None, cost="decode")
+        return worker.busy_s, asyncio.get_running_loop().time()
+
+    assert run(main(), fast=True) == pytest.approx((6.5, 6.5))
+
+
+def test_measured_work_takes_in_virtual_time_what_it_took():
+    def work():
+        began = time.perf_counter()
+        while time.perf_counter() - began < 0.02:
+            pass
+
+    async def main():
+        worker = Worker("recogniser", {"recogniser.call": 60.0}, measured=True)
+        began = time.perf_counter()
+        await worker.call(work)
+        return asyncio.get_running_loop().time(), time.perf_counter() - began
+
+    virtual_s, real_s = run(main(), fast=True)
+    assert 0.02 <= virtual_s <= real_s + 1e-6
