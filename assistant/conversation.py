@@ -11,12 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from assistant import endpointing
+from assistant.addressing import (
+    Acknowledge,
+    AddressRules,
+    Answer,
+    Attention,
+    Ignore,
+    acknowledgement,
+    addressed,
+    answered,
+)
 from assistant.backends import (
     Camera,
     EndOfTurn,
@@ -38,30 +47,27 @@ from assistant.events import (
     Conversation,
     Exchange,
     FalseAlarm,
-    Glimpse,
     HearingEvent,
     Onset,
     Pause,
-    Phrase,
     Resumed,
     Speaking,
     Utterance,
     Words,
     join_words,
 )
-from assistant.fusing import Fusion, choose_mode, fuse
-from assistant.grounding import asks_to_see
+from assistant.fusing import Fusion, choose_mode
 from assistant.hearing import Outlook, TurnTaking, hear
 from assistant.interrupting import Claim, Judged, weigh
+from assistant.looking import Looked, look, outdated
 from assistant.pacing import Clock
 from assistant.prompting import compose, prompt
+from assistant.replying import ahead, recite, think, voiced
 from assistant.seeing import Sight, recall
-from assistant.speaking import ReplyText, Span, Spoken, heard, make_phrase, sounded, speakable
+from assistant.speaking import ReplyText, heard, sounded, speakable
 from assistant.timing import Marks, stages_ms
 from assistant.transcribing import Segment, Transcriber, joined
 from assistant.workers import Worker
-
-T = TypeVar("T")
 
 TROUBLES = 3
 """turns that may fail one after the other before the program gives up"""
@@ -101,12 +107,16 @@ class Rules:
     turn: TurnTaking = field(default_factory=TurnTaking)
     waiting: Waiting | None = None
     """how long a pause must last before the turn is over; None: always `turn.end_s`"""
+    address: AddressRules = field(default_factory=AddressRules)
+    """when the assistant is meant at all"""
     decide_s: float = 0.7
     """a voice over a reply that lasts this long after it was confirmed is an interruption, whatever its words"""
     fusion: str = "auto"
-    see_wait_s: float = 3.0
+    see_wait_s: float = 0.8
     """a turn that asks about the picture waits this long for it to be read"""
-    watch_interval_s: float = 0.5
+    frames: int = 4
+    """pictures that a mind that sees gets at most"""
+    watch_interval_s: float = 0.25
     budget_tokens: int = 600
     memory: bool = True
     """False: no exchange and no glimpse outlives its turn"""
@@ -131,6 +141,7 @@ class Talk:
     """when the voice of the newest turn ended, and when the turn was taken to be over"""
     unanswered: list[tuple[Segment, ...]] = field(default_factory=list[tuple[Segment, ...]])
     """utterances that were said and got no answer that was heard; grows at `Utterance` only"""
+    attention: Attention = field(default_factory=Attention)
     language: str = "en"
     """what was spoken last"""
     warming: asyncio.Task[None] | None = None
@@ -146,7 +157,6 @@ class Draft:
     """What a reply is made from. Its gate opens once, when the turn is over and nothing else was said or shown."""
 
     segments: tuple[Segment, ...]
-    glimpse: Glimpse | None
     claim: Claim | None
     """the words were said over another reply: they are answered if they turn out to interrupt it"""
     left: float
@@ -154,6 +164,7 @@ class Draft:
     marks: Marks
     log: HeldLog
     busy_s: float
+    looked: Looked = field(default_factory=Looked)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self, at_s: float) -> None:
@@ -313,9 +324,9 @@ async def judge_pause(talk: Talk, voice_ended_s: float) -> None:
 def begin(talk: Talk, voice_ended_s: float, claim: Claim | None) -> Turn:
     """Start a reply to what was said so far, behind a closed gate."""
     talk.sight.look(talk.clock.now_s(), "asked")
+    talk.sight.attend(talk.clock.now_s())
     draft = Draft(
         segments=talk.models.transcriber.segments,
-        glimpse=recall(talk.conversation.glimpses, voice_ended_s),
         claim=claim,
         left=talk.outlook.left,
         marks=Marks(voice_ended_s),
@@ -345,7 +356,7 @@ async def settle(
     if draft is not None and draft.alive and not draft.draft.gate.is_set():
         if draft.draft.segments != talk.models.transcriber.segments:
             await drop(talk, draft, "other words")
-        elif _id(recall(talk.conversation.glimpses, said.ended_s)) > _id(draft.draft.glimpse):
+        elif outdated(draft.draft.looked, talk.conversation.glimpses, said.ended_s):
             await drop(talk, draft, "other frame")
         else:
             draft.draft.open(talk.clock.now_s())
@@ -382,10 +393,6 @@ def cool(talk: Talk) -> None:
         talk.warming = None
 
 
-def _id(glimpse: Glimpse | None) -> int:
-    return glimpse.id if glimpse is not None else 0
-
-
 def _before(talk: Talk, draft: Draft) -> list[tuple[Segment, ...]]:
     """What was said earlier than this and got no answer yet."""
     if draft.segments in talk.unanswered:
@@ -403,6 +410,25 @@ def _same(some: Sequence[Message], others: Sequence[Message]) -> bool:
     """Whether two prompts have the same words and the very same pictures: arrays do not compare."""
     first, second = ([(m.role, m.text, *map(id, m.images)) for m in messages] for messages in (some, others))
     return first == second
+
+
+def _began_s(words: Words, marks: Marks) -> float:
+    """When words were begun, as far as the recogniser tells."""
+    return words.words[0].began_s if words.words else marks.voice_ended_s
+
+
+def _messages(talk: Talk, asked: Words, fusion: Fusion) -> list[Message]:
+    """What the mind is told in this turn."""
+    return compose(
+        asked.text,
+        talk.conversation.exchanges,
+        language=asked.language,
+        free=talk.models.mind.model.free,
+        seen=fusion.context,
+        images=fusion.images,
+        budget_tokens=talk.rules.budget_tokens,
+        count=talk.models.mind.model.count,
+    )
 
 
 def _is_echo(talk: Talk, words: Words, left: float) -> bool:
@@ -469,19 +495,19 @@ async def reply(talk: Talk, draft: Draft) -> None:
         if not said or _is_echo(talk, words, draft.left):
             _forget(talk, draft)
             return
-        fusion = await look(talk, draft, words)
-        marks.see_s = clock.now_s()
-        messages = compose(
-            said,
-            talk.conversation.exchanges,
-            language=words.language,
-            free=talk.models.mind.model.free,
-            seen=fusion.context,
-            images=fusion.images,
-            budget_tokens=talk.rules.budget_tokens,
-            count=talk.models.mind.model.count,
-        )
-        async with aclosing(ahead(think(talk.models.mind, messages, fusion, text))) as spans:
+        attention, verdict = addressed(talk.attention, words, _began_s(words, marks), talk.rules.address)
+        match verdict:
+            case Ignore(why):
+                _forget(talk, draft)
+                log.emit("ignored", text=said, why=why)
+                return
+            case Acknowledge():
+                thought = recite(acknowledgement(verdict, words.language, talk.rules.address), text)
+            case Answer(asked):
+                fusion = await look(talk, draft, asked)
+                marks.see_s = clock.now_s()
+                thought = think(talk.models.mind, _messages(talk, asked, fusion), fusion, text, draft.gate)
+        async with aclosing(ahead(thought)) as spans:
             async for span in spans:
                 marks.think_s = marks.think_s or clock.now_s()
                 spoken = speakable(text.generated[span.begin : span.end], words.language)
@@ -491,6 +517,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
                 phrase = await voiced(talk.models.voice, span.begin, spoken, words.language)
                 marks.speak_s = marks.speak_s or clock.now_s()
                 await draft.gate.wait()
+                talk.attention = attention
                 sounds_s = await speaker.play(phrase)
                 log.emit(
                     "playing", text=text.generated[span.begin : span.end].strip(), first_sample_s=round(sounds_s, 4)
@@ -505,63 +532,7 @@ async def reply(talk: Talk, draft: Draft) -> None:
     finally:
         if draft.gate.is_set():
             commit(talk, draft, said, text.generated, fusion.glimpses)
-
-
-async def think(mind: Worker[Mind], messages: list[Message], fusion: Fusion, text: ReplyText) -> AsyncGenerator[Span]:
-    """The mind's reply as phrases, each a span of `text.generated`, which grows as it is thought."""
-    pieces = mind.stream(lambda stop: mind.model.reply(messages, stop, fusion.grammar), cost="reply")
-    async with aclosing(decided(pieces, fusion.sentences)) as chosen:
-        async for piece in chosen:
-            for span in text.feed(piece):
-                yield span
-    for span in text.finish():
-        yield span
-
-
-async def decided(pieces: AsyncGenerator[str], sentences: Sequence[str]) -> AsyncGenerator[str]:
-    """The pieces, until only one of the sentences that are admitted begins so: then all of that one, at once.
-
-    `sentences` are what a grammar admits; without any the pieces come as they are. One alone needs no mind.
-    """
-    said = ""
-    async with aclosing(pieces):
-        if len(sentences) == 1:
-            yield sentences[0]
-            return
-        async for piece in pieces:
-            fitting = [s for s in sentences if s.startswith((said + piece).lstrip())]
-            if len(fitting) == 1:
-                yield fitting[0][len(said.lstrip()) :]
-                return
-            said += piece
-            yield piece
-
-
-async def ahead(source: AsyncGenerator[T], size: int = 2) -> AsyncGenerator[T]:
-    """Iterate over `source` in a task of its own, at most `size` items ahead of whoever takes them."""
-    room, items = asyncio.Semaphore(size), asyncio.Queue[tuple[T] | None]()
-
-    async def pump() -> None:
-        async with aclosing(source):
-            async for item in source:
-                await room.acquire()
-                items.put_nowait((item,))
-
-    task = asyncio.create_task(pump())
-    task.add_done_callback(lambda _: items.put_nowait(None))
-    try:
-        while (item := await items.get()) is not None:
-            room.release()
-            yield item[0]
-        task.result()
-    finally:
-        task.cancel()
-
-
-async def voiced(voice: Worker[Voice], begin: int, spoken: Spoken, language: str) -> Phrase:
-    """The phrase that begins at character `begin` of a reply, as sound."""
-    speech = await voice.stoppable(voice.model.synthesise, spoken.text, language, cost="synthesise")
-    return make_phrase(begin, spoken, speech)
+            talk.attention = answered(talk.attention, clock.now_s(), talk.rules.address)
 
 
 async def understand(talk: Talk, draft: Draft) -> Words:
@@ -573,35 +544,6 @@ async def understand(talk: Talk, draft: Draft) -> Words:
     draft.log.emit("words", text=words.text, final=True, language=language, words=words.timed)
     text = join_words([*earlier, words]).text if words.text else ""
     return Words(text, words.words, language)
-
-
-async def look(talk: Talk, draft: Draft, words: Words) -> Fusion:
-    """What sight adds to this turn; waits for the picture to be read only where the question needs it."""
-    rules, mind = talk.rules, talk.models.mind.model
-    glimpse = draft.glimpse
-    late = choose_mode(rules.fusion, mind.sees)[0] == "late"
-    if glimpse is not None and late and asks_to_see(words.text):
-        try:
-            glimpse = await asyncio.wait_for(talk.sight.read(glimpse), rules.see_wait_s)
-        except TimeoutError:
-            draft.log.emit("trouble", where="eyes", message="the picture was not read in time", kept_going=True)
-        except EngineError as error:
-            draft.log.emit("trouble", where="eyes", message=str(error), kept_going=True)
-    fusion = fuse(
-        words.text,
-        glimpse,
-        talk.conversation.glimpses,
-        talk.conversation.exchanges,
-        mode=rules.fusion,
-        mind_sees=mind.sees,
-        mind_free=mind.free,
-        now_s=talk.clock.now_s(),
-        language=words.language,
-    )
-    draft.log.emit(
-        "fusion", mode=fusion.mode, why=fusion.why, glimpses=list(fusion.glimpses), crops=[], notes=fusion.context
-    )
-    return fusion
 
 
 def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int, ...]) -> None:
@@ -629,16 +571,17 @@ async def prefill(talk: Talk) -> None:
         return
     early = choose_mode(rules.fusion, mind.model.sees)[0] == "early"
     glimpse = recall(talk.conversation.glimpses, talk.clock.now_s()) if early else None
+    images = (glimpse.image,) if glimpse is not None and glimpse.image is not None else ()
     messages = compose(
         "",
         talk.conversation.exchanges,
         language=talk.language if rules.language == "auto" else rules.language,
         free=mind.model.free,
-        images=(glimpse.image,) if glimpse is not None else (),
+        images=images,
         budget_tokens=rules.budget_tokens,
         count=mind.model.count,
     )
-    messages = messages if glimpse is not None else messages[:-1]
+    messages = messages if images else messages[:-1]
     if _same(messages, talk.read_ahead):
         return
     try:

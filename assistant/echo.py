@@ -25,6 +25,10 @@ HINT_EARLY_S = 0.04
 """a delay that is told too long costs 12 dB in the first half second, one told too short by so much costs nothing"""
 HINT_STEP_S = 0.02
 """a delay that changed by less is not told again: the canceller follows by itself"""
+HINT_MOST_S = 0.5
+"""WebRTC takes no longer delay"""
+HINT_SLOWLY = 0.01
+"""so much of a change is believed per block: whoever was busy for a moment makes no delay"""
 SETTLING_S = 1.5
 """the canceller has settled after so much sound of the loudspeaker (measured: 25 dB after 1 s, 41 dB in the end)"""
 SOUNDS = 0.01
@@ -61,7 +65,7 @@ class EchoCanceller:
 
     def expect(self, delay_s: float) -> None:
         """Say how long after it was given a sample comes back; a head start, the canceller finds out by itself."""
-        self._filter.set_stream_delay_ms(max(0, round(1000 * (delay_s - HINT_EARLY_S))))
+        self._filter.set_stream_delay_ms(round(1000 * min(max(0.0, delay_s - HINT_EARLY_S), HINT_MOST_S)))
 
     def _heard(self, pcm: Samples) -> Samples:
         size = round(self._reference_hz * FRAME_S)
@@ -102,7 +106,7 @@ class EchoFreeMicrophone(PassingMicrophone):
         super().__init__(microphone)
         self._speaker = speaker
         self._canceller = EchoCanceller(speaker.rate_hz)
-        self._told_s = 0.0
+        self._delay_s = self._told_s = 0.0
         self._learned_s = 0.0
         self._speaker.given()
 
@@ -117,8 +121,9 @@ class EchoFreeMicrophone(PassingMicrophone):
         return self._learned_s >= SETTLING_S
 
     def _passed(self, block: Block) -> Block:
-        if abs(self.delay_s - self._told_s) > HINT_STEP_S:
-            self._told_s = self.delay_s
+        self._delay_s += (self.delay_s - self._delay_s) * (HINT_SLOWLY if self._delay_s else 1.0)
+        if abs(self._delay_s - self._told_s) > HINT_STEP_S:
+            self._told_s = self._delay_s
             self._canceller.expect(self._told_s)
         given = self._speaker.given()
         if not self.settled and np.abs(given).max(initial=0.0) > SOUNDS:

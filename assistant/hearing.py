@@ -2,9 +2,10 @@
 
 `listen` is a pure state machine over windows of sound and their probability of speech; `hear` runs it over a microphone
 and hands the sound to the transcriber. The order is always
-`Onset -> (FalseAlarm | Speaking -> (Pause -> (Resumed | Utterance | FalseAlarm))+)`, but for a turn that grew too long
-or whose microphone ended: it is an Utterance without a Pause. Knows nothing of words, replies and engines: how long a
-pause must last before the turn is over, and whether it asked for anything at all, it reads off an `Outlook`.
+`Onset -> (FalseAlarm | Speaking -> (Pause -> (Resumed | Utterance | FalseAlarm))+)`, but for a turn that grew too long,
+that a key ended or whose microphone ended: it is an Utterance without a Pause. Knows nothing of words, replies and
+engines: how long a pause must last before the turn is over, and whether it asked for anything at all, it reads off an
+`Outlook`.
 """
 
 from __future__ import annotations
@@ -130,30 +131,33 @@ async def hear(
     """Listen until the microphone ends, or is `over` (a recording) and neither the ear nor anything else is busy.
 
     The transcriber gets the sound of every turn, 300 ms before its onset included; a segment closes at a Pause and a
-    new one opens when the voice goes on. When an event comes out, the transcriber has already been told.
+    new one opens when the voice goes on. When an event comes out, the transcriber has already been told. Where a key is
+    pushed to talk (`let_go` of the microphone), the turn is over when that is.
     """
     ear, state, outlook = Ear(), activity.start(), outlook or Outlook()
     unsettled = replace(rules, confirm_s=max(rules.confirm_s, UNSETTLED_S))
-    history: deque[Block] = deque()
+    history: deque[tuple[Block, float]] = deque()
     async for window in windows(microphone, activity.window, level):
         state, p_voice = activity.voice(state, window.pcm)
-        history.append(window)
-        while history[0].at_s < window.end_s - RECENT_S:
+        history.append((window, p_voice))
+        while history[0][0].at_s < window.end_s - RECENT_S:
             history.popleft()
         before_s = ear.ended_s
         settled = getattr(microphone, "settled", True)
         ear, events = listen(ear, window, p_voice, rules if settled else unsettled, outlook.wait_s)
         if ear.phase == "pausing" and outlook.dismissed:
             ear, events = Ear(), (FalseAlarm(ear.ended_s),)
+        if ear.phase in ("speaking", "pausing") and getattr(microphone, "let_go", False):
+            ear, events = Ear(), (*events, Utterance(ear.began_s, ear.ended_s))
         for event in events:
             if isinstance(event, Pause):
-                outlook.sound = np.concatenate([block.pcm for block in history])
-                outlook.left = _left([block for block in history if ear.began_s <= block.at_s < ear.ended_s])
+                outlook.sound = np.concatenate([block.pcm for block, _ in history])
+                outlook.left = _left([block for block, _ in history if ear.began_s <= block.at_s < ear.ended_s])
             outlook.wait_s, outlook.dismissed = None, False
-            _transcribe(transcriber, event, [b for b in history if b.end_s > before_s + 1e-6], rules)
+            _transcribe(transcriber, event, [(b, p) for b, p in history if b.end_s > before_s + 1e-6], rules)
             yield event
         if not events and ear.phase in ("onset", "speaking"):
-            transcriber.feed(window)
+            transcriber.feed(window, p_voice)
         if microphone.over and ear.phase == "quiet" and not busy():
             return
     if ear.phase in ("speaking", "pausing"):
@@ -167,16 +171,18 @@ def _left(blocks: Sequence[Block]) -> float:
     return sum(float(np.square(block.pcm).sum()) for block in blocks) / raw if raw else 1.0
 
 
-def _transcribe(transcriber: Transcriber, event: HearingEvent, recent: Sequence[Block], rules: TurnTaking) -> None:
+def _transcribe(
+    transcriber: Transcriber, event: HearingEvent, recent: Sequence[tuple[Block, float]], rules: TurnTaking
+) -> None:
     match event:
         case Onset(voice_s) | Resumed(voice_s):
             if isinstance(event, Onset):
                 transcriber.begin()
-            for block in recent:
+            for block, p_voice in recent:
                 if block.end_s > voice_s - rules.preroll_s:
-                    transcriber.feed(block)
+                    transcriber.feed(block, p_voice)
         case Speaking():
-            transcriber.feed(recent[-1])
+            transcriber.feed(*recent[-1])
         case FalseAlarm():
             transcriber.drop()
         case Pause() | Utterance():

@@ -25,6 +25,10 @@ Verdict = Literal["interruption", "stop", "backchannel", "noise", "echo"]
 SHORT_S = 0.6
 """a voice that lasted less and left only a word or two that mean nothing alone was a cough or a door"""
 
+UNSURE = 0.1
+"""so little confidence in the words of so short a voice says that they are none (words heard right in half a second had
+0.3 and more)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -55,12 +59,17 @@ def judge(words: Words, voice_s: float, *, over: bool, decide_s: float) -> Judge
             return Judged("stop", f"'{text}'")
         if _made_of(text, ("backchannel",)):
             return Judged("backchannel", f"'{text}'")
-        if voice_s < SHORT_S and _made_of(text, ("nothing",)):
+        if voice_s < SHORT_S and (_made_of(text, ("nothing",)) or _confidence(words) < UNSURE):
             return Judged("noise", f"'{text}' in {voice_s:.1f} s")
         return Judged("interruption", f"'{text}'")
     if voice_s >= decide_s and not (text and _made_of(text, ("backchannel", "nothing"))):
         return Judged("interruption", f"{voice_s:.1f} s of voice")
     return None
+
+
+def _confidence(words: Words) -> float:
+    """The recogniser's in its words, 0 to 1; 1 where it gives none."""
+    return sum(word.p for word in words.words) / len(words.words) if words.words else 1.0
 
 
 def _made_of(text: str, lists: tuple[str, ...]) -> bool:

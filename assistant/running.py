@@ -7,29 +7,30 @@ demo and the bench do the same with devices of their own. Knows the seams and th
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, aclosing
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
-from assistant.backends import Camera, Microphone, Speaker, load
-from assistant.conversation import Devices, Models, Rules, Talk, converse, think
+from assistant.addressing import AddressRules
+from assistant.backends import OPTIONAL, Album, Camera, Microphone, Speaker, load
+from assistant.backends.album import DiskAlbum
+from assistant.backends.keys import Keys
+from assistant.conversation import Devices, Models, Rules, Talk, converse
 from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
-from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
-from assistant.fusing import choose_mode, fuse
+from assistant.events import HEARING_RATE_HZ, Block, Conversation, Words
 from assistant.grounding.words import is_chinese
 from assistant.hearing import TurnTaking
+from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
-from assistant.prompting import compose, prompt
 from assistant.seeing import Sight
-from assistant.speaking import ReplyText
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
 
@@ -45,7 +46,6 @@ BUILT_IN = {
     "voice": "espeak",
 }
 """what runs on a machine with nothing but packages"""
-SLOTS = tuple(BUILT_IN)
 _APART = ("activity", "endpointing")
 """slots whose engines are loaded in a way of their own"""
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
@@ -75,18 +75,22 @@ def choose(config: Config) -> dict[str, Choice]:
     for slot, built_in in BUILT_IN.items():
         asked = getattr(config, slot).engine
         chosen[slot] = Choice(built_in, "built in") if asked == "auto" else Choice(asked, "asked for")
+    for slot in sorted(OPTIONAL):
+        asked = getattr(config, slot).engine
+        if asked != "none":
+            chosen[slot] = Choice(asked, "asked for")
     return chosen
 
 
 def options(config: Config, slot: str, name: str) -> dict[str, Any]:
     """The keyword arguments of an engine: its table in the configuration, and what all of a kind are told."""
     own = dict(config.options(slot, name))
-    if name in ("llama", "transformers"):
+    if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
         own.setdefault("seed", config.assistant.seed)
     if name in ("llama", "smart_turn"):
         own.setdefault("store", store_settings(config))
-    if name in ("whisper", "transformers", "coqui"):
+    if name in ("whisper", "transformers", "coqui", "siglip", "clip"):
         own.setdefault("offline", config.assistant.offline)
     return own
 
@@ -140,10 +144,13 @@ class Engines:
     eyes: Worker[Any]
     voice: Worker[Any]
     chosen: Mapping[str, Choice]
+    detector: Worker[Any] | None = None
+    encoder: Worker[Any] | None = None
 
     def close(self) -> None:
         """Let the threads end."""
-        for worker in (self.endpointing, self.recogniser, self.mind, self.eyes, self.voice):
+        workers = (self.endpointing, self.recogniser, self.mind, self.eyes, self.voice, self.detector, self.encoder)
+        for worker in filter(None, workers):
             getattr(worker.model, "close", lambda: None)()
             worker.close()
 
@@ -153,7 +160,7 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
     for `endpointing` so much that a talk would not begin without it.
     """
     chosen = choose(config)
-    loading = {slot: hire(config, slot, chosen[slot].name, costs) for slot in SLOTS if slot not in _APART}
+    loading = {slot: hire(config, slot, choice.name, costs) for slot, choice in chosen.items() if slot not in _APART}
     judging = hire_endpointing(config, chosen["endpointing"], costs)
     if pacing.is_virtual():
         endpointing, workers = await judging, [await one for one in loading.values()]
@@ -161,7 +168,7 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
         endpointing, workers = await asyncio.gather(judging, asyncio.gather(*loading.values()))
     judge, chosen["endpointing"] = endpointing
     activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
-    return Engines(activity, judge, *workers, chosen=chosen)
+    return Engines(activity, judge, chosen=chosen, **dict(zip(loading, workers, strict=True)))
 
 
 async def hire_endpointing(config: Config, wanted: Choice, costs: Costs | None = None) -> tuple[Worker[Any], Choice]:
@@ -171,7 +178,7 @@ async def hire_endpointing(config: Config, wanted: Choice, costs: Costs | None =
     try:
         return await hire(config, "endpointing", wanted.name, costs), wanted
     except (EngineError, OutputError) as error:
-        nobody = Choice("words", f"worse than {wanted.name}, but: {error}")
+        nobody = Choice("words", f"in place of {wanted.name}, and worse: {error}")
         return await hire(config, "endpointing", nobody.name, costs), nobody
 
 
@@ -187,13 +194,22 @@ def rules(config: Config) -> Rules:
             turn.onset_p, turn.confirm_s, turn.false_alarm_s, turn.pause_s, turn.end_s, turn.longest_s, turn.preroll_s
         ),
         waiting=Waiting(turn.pause_s, turn.end_s, turn.min_wait_s, turn.max_wait_s),
+        address=address_rules(config),
         decide_s=turn.decide_s,
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,
+        frames=config.fusion.frames,
         watch_interval_s=config.camera.watch_interval_s,
         budget_tokens=config.mind.budget_tokens,
         memory=config.assistant.memory,
     )
+
+
+def address_rules(config: Config) -> AddressRules:
+    """When the assistant is meant. Whoever pushes a key to talk needs no wake phrase."""
+    address = config.address
+    wake = () if config.microphone.push_to_talk else tuple(address.wake)
+    return AddressRules(wake, tuple(address.sleep), tuple(address.wake_up), address.follow_up_s)
 
 
 def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog) -> Talk:
@@ -202,8 +218,17 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
     def partial(words: Words) -> None:
         log.emit("words", text=words.text, final=False, language=words.language, words=words.timed)
 
+    def dropped(text: str, why: str) -> None:
+        log.emit("dropped", text=text, why=why)
+
     conversation = Conversation()
-    transcriber = Transcriber(engines.recogniser, config.assistant.language, partial, raw=config.echo.feed == "raw")
+    remembers = config.assistant.memory and config.fusion.disk_mb > 0
+    album = Worker[Album]("album") if remembers else None
+    if album is not None:
+        album.model = DiskAlbum(config.fusion.disk_mb * 1_000_000)
+    transcriber = Transcriber(
+        engines.recogniser, config.assistant.language, partial, dropped, raw=config.echo.feed == "raw"
+    )
     return Talk(
         devices=devices,
         models=Models(engines.activity, engines.endpointing, transcriber, engines.mind, engines.voice, engines.eyes),
@@ -211,7 +236,17 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
         conversation=conversation,
         clock=clock,
         log=log,
-        sight=Sight(devices.camera, engines.eyes, conversation, clock, log),
+        sight=Sight(
+            devices.camera,
+            engines.eyes,
+            conversation,
+            clock,
+            log,
+            senses=[engines.detector] if engines.detector is not None else [],
+            encoder=engines.encoder,
+            album=album,
+            memory=config.assistant.memory,
+        ),
     )
 
 
@@ -221,11 +256,22 @@ async def talk_over(
     open_devices: Callable[[Clock], Devices],
     sinks: tuple[Sink, ...] = (),
     level: Callable[[Block], None] = lambda _: None,
+    keys: Keys | None = None,
 ) -> Talk:
-    """Hold one conversation over devices that are opened here and closed in the end, whatever happens."""
+    """Hold one conversation over devices that are opened here and closed in the end, whatever happens.
+
+    `keys` mute the microphone or open it (`muting`), and `q` is Ctrl-C.
+    """
     clock = Clock()
-    devices = open_devices(clock)
     log = EventLog(clock, *sinks)
+    devices = open_devices(clock)
+    switched = SwitchedMicrophone(
+        devices.microphone,
+        push_to_talk=config.microphone.push_to_talk and keys is not None,
+        tell=lambda deaf: log.emit("muted", on=deaf),
+    )
+    if keys is not None:
+        devices = replace(devices, microphone=switched)
     talk = make_talk(config, engines, devices, clock, log)
     log.emit(
         "ready",
@@ -237,12 +283,23 @@ async def talk_over(
         },
         version=__version__,
     )
+    if switched.deaf:
+        log.emit("muted", on=True)
     tell_gaps(devices, log)
+
+    def on_key(key: str) -> None:
+        if key.lower() == END:
+            signal.raise_signal(signal.SIGINT)
+        else:
+            switched.press(key)
+
     try:
-        await converse(talk, level)
+        with keys(on_key) if keys is not None else nullcontext():
+            await converse(talk, level)
     finally:
         log.emit("done", exchanges=len(talk.conversation.exchanges), seconds=round(clock.now_s(), 3))
         with ExitStack() as closing:
+            closing.callback(talk.sight.close)
             closing.callback(devices.microphone.close)
             closing.callback(devices.camera.close)
             closing.callback(devices.speaker.close)
@@ -284,7 +341,7 @@ def open_devices(config: Config, clock: Clock) -> Devices:
     with ExitStack() as opened:
         microphone: Microphone = open_microphone(config.microphone.source, clock)
         opened.callback(microphone.close)
-        camera: Camera = open_camera(config.camera.source, clock, config.camera.folder_interval_s)
+        camera: Camera = open_camera(config.camera.source, clock, config.camera.folder_interval_s, config.camera.turned)
         opened.callback(camera.close)
         speaker: Speaker = open_speaker(config.speaker.sink, clock)
         opened.pop_all()
@@ -298,8 +355,9 @@ def run_session(
     events_path: Path | None = None,
     costs_path: Path | None = None,
     display: Any = None,
+    keys: Keys | None = None,
 ) -> None:
-    """`assistant run`: talk over the configured devices until they end or Ctrl-C.
+    """`assistant run`: talk over the configured devices until they end or Ctrl-C. `keys`: of the user's terminal.
 
     Raises AssistantError; a KeyboardInterrupt comes out after what was heard is committed and every file is closed. An
     events file that could not be written to the end is raised last: the talk went on without it.
@@ -307,8 +365,13 @@ def run_session(
     fast = pace == "fast"
     if fast and not (config.microphone.source == "none" or Path(config.microphone.source).suffix):
         raise ConfigError("wanted a sound file as microphone for --pace fast, got a device; add --microphone FILE.wav")
+    if config.microphone.push_to_talk and keys is None:
+        raise ConfigError(
+            "wanted to push a key to talk, got no terminal whose keys can be read; run on one without --plain, "
+            "or add --set microphone.push_to_talk=false"
+        )
     costs = read_costs(costs_path)
-    _run(lambda clock: open_devices(config, clock), config, costs, events_path, display, fast=fast)
+    _run(lambda clock: open_devices(config, clock), config, costs, events_path, display, keys, fast=fast)
 
 
 def _run(
@@ -317,6 +380,7 @@ def _run(
     costs: Costs,
     events_path: Path | None,
     display: Any,
+    keys: Keys | None = None,
     *,
     fast: bool,
 ) -> None:
@@ -329,7 +393,7 @@ def _run(
     async def main() -> None:
         engines = await load_engines(config, costs)
         try:
-            await talk_over(config, engines, open_them, tuple(sinks), _meter(display))
+            await talk_over(config, engines, open_them, tuple(sinks), _meter(display), keys)
         finally:
             engines.close()
 
@@ -420,76 +484,43 @@ def demo(config: Config, out: Path, display: Any = None) -> None:
 # ---------------------------------------------------------------- single looks
 
 
-def look(config: Config, images: Sequence[Path], question: str | None, mode: str | None = None) -> dict[str, Any]:
-    """`assistant look`: answer a question about pictures and videos, or describe them; the contract's keys.
+def look(
+    config: Config, paths: Sequence[Path], question: str | None, mode: str | None = None, show: Path | None = None
+) -> dict[str, Any]:
+    """`assistant look`: answer a question about pictures and videos, or describe each; the contract's keys.
 
-    The last picture is the one in view; those before it are memory, a second apart. The weights must be here
-    (`prepare`).
+    The last picture is the one in view; those before it are memory, a second apart. show: where to draw what was looked
+    at. The weights must be here (`prepare`). Raises SourceError, EngineError and OutputError.
     """
-    return pacing.run(_look(config, images, question, mode), fast=False)
+    from assistant.sessions import looking
 
-
-def _views(path: Path) -> Iterator[Image]:
-    """The picture, or one frame a second of a video. Raises SourceError."""
-    from assistant.backends.pictures import open_files
-
-    camera, before = open_files(path, 1.0), None
-    try:
-        for second in itertools.count():
-            now = camera.frame(float(second))
-            if now is None or (before is not None and now.at_s <= before.at_s):
-                return
-            before = now
-            yield now.image
-    finally:
-        camera.close()
-
-
-async def _look(config: Config, images: Sequence[Path], question: str | None, mode: str | None) -> dict[str, Any]:
-    glimpses: list[Glimpse] = []
-    for path in images:
-        for image in _views(path):
-            glimpses.append(Glimpse(len(glimpses) + 1, float(len(glimpses)), image, why="asked"))
     chosen = choose(config)
-    eyes, mind = await asyncio.gather(*(hire(config, slot, chosen[slot].name) for slot in ("eyes", "mind")))
-    mode = mode or config.fusion.mode
-    asked = question or prompt("describe", config.assistant.language)
-    language = language_of(config, asked)
+    engines = {
+        slot: load(slot, chosen[slot].name, **options(config, slot, chosen[slot].name))
+        for slot in ("eyes", "mind", "detector", "encoder")
+        if slot in chosen
+    }
+    language = language_of(config, question) if question else config.assistant.language.replace("auto", "en")
+    told: dict[str, Any] = {"mode": mode or config.fusion.mode, "language": language}
+    told["budget_tokens"] = config.mind.budget_tokens
+    senses = looking.Senses(**engines)
     try:
-        if choose_mode(mode, mind.model.sees)[0] == "late":
-            glimpses = [replace(g, findings=await eyes.call(eyes.model.look, g.image, cost="look")) for g in glimpses]
-        fusion = fuse(
-            asked,
-            glimpses[-1],
-            glimpses,
-            (),
-            mode=mode,
-            mind_sees=mind.model.sees,
-            mind_free=mind.model.free,
-            now_s=float(len(glimpses)),
-            language=language,
-        )
-        messages = compose(
-            asked,
-            (),
-            language=language,
-            seen=fusion.context,
-            images=fusion.images,
-            free=mind.model.free,
-            budget_tokens=config.mind.budget_tokens,
-            count=mind.model.count,
-        )
-        text = ReplyText()
-        async with aclosing(think(mind, messages, fusion, text)) as spans:
-            async for _ in spans:
-                pass
+        if question is not None:
+            done = [looking.answer(looking.watch(paths), question, senses, most=config.fusion.frames, **told)]
+        else:
+            done = [looking.describe(looking.watch([path]), senses, **told) for path in paths]
     finally:
-        for worker in (eyes, mind):
-            getattr(worker.model, "close", lambda: None)()
-            worker.close()
-    evidence = [
-        {"glimpse": g.id, "at_s": g.at_s, "text": f.text, "labels": [f.kind], "crop": f.box, "score": round(f.score, 3)}
-        for g in glimpses
-        for f in g.findings or ()
-    ]
-    return {"answer": text.generated, "mode": fusion.mode, "why": fusion.why, "evidence": evidence}
+        for engine in engines.values():
+            getattr(engine, "close", lambda: None)()
+    if show is not None:
+        looking.draw(done[-1], show)
+    named = len(done) > 1
+    return {
+        "answer": "\n".join(
+            f"{path.name}: {one.answer}" if named else one.answer
+            for path, one in zip(paths if named else paths[-1:], done, strict=True)
+        ),
+        "mode": done[-1].fusion.mode,
+        "why": done[-1].fusion.why,
+        "evidence": [evidence for one in done for evidence in one.evidence],
+    }

@@ -3,7 +3,8 @@
 A job that nobody waits for any more costs nothing further: queued it is dropped, running it is told to stop (engines
 look at `stop()` per token and per prefill chunk), its late results are discarded, and a generator is closed on the
 thread it ran on. Cancelling never waits for the thread. In virtual time there is no thread: a job runs where it stands
-and then takes what the cost table says. Knows nothing about what the jobs do.
+and then takes what the cost table says, or what it really took where that is to be measured. Knows nothing about what
+the jobs do.
 """
 
 from __future__ import annotations
@@ -47,14 +48,17 @@ class Worker(Generic[M]):
 
     `busy_s` is what its jobs cost so far: processor seconds of its thread, or in virtual time the cost table's. `note`,
     where it is set, is called on the worker's thread after each piece of work, not in virtual time.
+    `measured`: in virtual time a job takes the seconds it really took, so that a recording can be worked through at
+    full speed and its latency still be measured.
     """
 
     model: M
     note: Note | None = None
 
-    def __init__(self, name: str, costs: Costs | None = None) -> None:
+    def __init__(self, name: str, costs: Costs | None = None, *, measured: bool = False) -> None:
         self.name = name
         self.busy_s = 0.0
+        self._measured = measured
         self._costs = costs or {}
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -75,8 +79,9 @@ class Worker(Generic[M]):
         """Run `job(*args)` and return its result. Raises what the job raises."""
         if is_virtual():
             async with self._turn:
+                began = time.perf_counter()
                 result = job(*args)
-                await self._pay(cost)
+                await self._pay(cost, time.perf_counter() - began)
                 return result
         order = self._submit(lambda: job(*args), cost, iterate=False)
         try:
@@ -104,8 +109,9 @@ class Worker(Generic[M]):
                 try:
                     which = "first"
                     while True:
+                        began = time.perf_counter()
                         piece = next(pieces, _END)
-                        await self._pay(f"{cost}.{which}")
+                        await self._pay(f"{cost}.{which}", time.perf_counter() - began)
                         if piece is _END:
                             return
                         yield piece  # type: ignore  # _END is out of the way
@@ -131,10 +137,13 @@ class Worker(Generic[M]):
         if self._thread is not None:
             self._jobs.put(None)
 
-    async def _pay(self, cost: str) -> None:
-        seconds = self._costs.get(f"{self.name}.{cost}", 0.0)
-        self.busy_s += seconds
-        await asyncio.sleep(seconds)
+    async def _pay(self, cost: str, took_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            await asyncio.sleep(took_s if self._measured else self._costs.get(f"{self.name}.{cost}", 0.0))
+        finally:  # whoever cancels a job pays for it until then
+            self.busy_s += loop.time() - began_s
 
     def _noted(self, cost: str, began_s: float) -> None:
         if self.note is not None:

@@ -37,6 +37,7 @@ class Held:
     mind: Any
     voice: Any
     talk: Talk
+    microphone: Any
     error: BaseException | None = None
 
     @property
@@ -66,6 +67,7 @@ class Scene:
     recogniser: Any = None
     voice: Any = None
     speaker: Any = RecordingSpeaker
+    microphone: Any = ScriptedMicrophone
     cancel_at_s: float | None = None
     block_s: float = 0.032
 
@@ -85,7 +87,7 @@ async def hold(scene: Scene) -> Held:
     )
     camera = ScriptedCamera(scene.pictures)
     speaker = scene.speaker(clock)
-    microphone = ScriptedMicrophone(clock, scene.spans, scene.seconds, scene.block_s)
+    microphone = scene.microphone(clock, scene.spans, scene.seconds, scene.block_s)
     talk = Talk(
         Devices(microphone, camera, speaker),
         Models(ScriptedActivity(), endpointing, transcriber, mind, voice, eyes),
@@ -95,7 +97,7 @@ async def hold(scene: Scene) -> Held:
         log,
         Sight(camera, eyes, conversation, clock, log),
     )
-    held = Held(events, speaker, mind.model, voice.model, talk)
+    held = Held(events, speaker, mind.model, voice.model, talk, microphone)
     talking = asyncio.create_task(converse(talk))
     if scene.cancel_at_s is not None:
         await asyncio.wait({talking}, timeout=scene.cancel_at_s)

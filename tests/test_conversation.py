@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from talking import Scene, hold, talk_through
 
 from assistant import pacing
-from assistant.backends.scripted import ScriptedMind, ScriptedVoice
+from assistant.addressing import AddressRules
+from assistant.backends.scripted import ScriptedMicrophone, ScriptedMind, ScriptedVoice
 from assistant.conversation import Rules
 from assistant.errors import EngineError
+from assistant.hearing import TurnTaking
+from assistant.prompting import prompt
 
 LONG = "This is a long answer, it goes on for quite a while. It has a second sentence. And there is a third one too."
 LONG_S = 3.5
@@ -80,8 +83,6 @@ def test_behind_a_closed_gate_one_phrase_is_synthesised_and_nothing_is_heard_or_
             return super().synthesise(text, language, stop)
 
     voice = Counting()
-    from assistant.hearing import TurnTaking
-
     rules = Rules(turn=TurnTaking(end_s=5.0))
     held = talk_through([(1, 2)], replies=[LONG], rules=rules, voice=voice, cancel_at_s=4.0)
     assert len(voice.texts) == 1
@@ -271,6 +272,68 @@ def test_after_an_interruption_the_next_answer_knows_what_was_heard():
     assert not any("third one" in text for text in history)
 
 
+# ---------------------------------------------------------------- being addressed
+
+
+def test_who_lets_the_key_go_is_answered_without_a_wait():
+    class Pushed(ScriptedMicrophone):
+        """Its key is pressed until 2.1 s."""
+
+        let_go = False
+
+        async def blocks(self):
+            async for block in super().blocks():
+                self.let_go = block.at_s > 2.1
+                yield block
+
+    rules = Rules(turn=TurnTaking(end_s=5.0))
+    held = talk_through([(1, 2)], ["what is this"], ["A cup."], rules=rules, microphone=Pushed, seconds=8)
+    assert [e.heard for e in held.exchanges] == ["A cup."]
+    assert held.all("turn")[0]["voice_to_voice_ms"] < 200
+
+
+ADDRESS = AddressRules(("assistant", "小助手"), ("go to sleep", "去睡吧"), ("wake up", "醒醒"), follow_up_s=4.0)
+
+
+def test_with_a_wake_phrase_only_who_says_it_is_answered_and_may_follow_up():
+    spans = [(1, 2), (4, 5), (9, 10), (18, 19)]
+    said = ["what time is it", "assistant what is this", "and this one", "what was that"]
+    held = talk_through(spans, said, ["A cup."], rules=Rules(address=ADDRESS))
+    assert [e.said for e in held.exchanges] == ["assistant what is this", "and this one"]
+    assert [m[-1].text for m in held.mind.heard] == ["what is this", "and this one"]
+    assert [(i["text"], i["why"]) for i in held.all("ignored")] == [
+        ("what time is it", "no wake phrase"), ("what was that", "no wake phrase")
+    ]  # fmt: skip
+    assert not held.talk.unanswered
+
+
+@pytest.mark.parametrize(
+    ("sleep", "wake", "asleep", "awake"),
+    [
+        ("Go to sleep.", "wake up", "address.asleep", "address.awake"),
+        ("去睡吧", "醒醒", "address.asleep", "address.awake"),
+    ],
+)
+def test_it_sleeps_and_wakes_on_a_word(sleep, wake, asleep, awake):
+    language = "zh" if sleep > "z" else "en"
+    spans = [(1, 2), (7, 8), (11, 12), (18, 19)]
+    held = talk_through(
+        spans, [sleep, "what is this", wake, "and now"], ["A cup."],
+        rules=Rules(address=AddressRules((), ADDRESS.sleep, ADDRESS.wake_up)),
+    )  # fmt: skip
+    first, second, third = held.exchanges
+    assert first.heard == prompt(asleep, language).replace("{wake_up}", wake)
+    assert second.heard == prompt(awake, language)
+    assert (third.said, third.heard) == ("and now", "A cup.")
+    assert [i["why"] for i in held.all("ignored")] == ["asleep"]
+
+
+def test_a_trouble_is_told_in_the_language_that_was_spoken():
+    held = talk_through([(1, 2)], ["这是什么"], [EngineError("no"), EngineError("no")])
+    (sorry,) = [s.phrase.text for s in held.speaker.record if s.phrase is not None]
+    assert any("\u4e00" <= c <= "\u9fff" for c in sorry)
+
+
 # ---------------------------------------------------------------- properties over many conversations
 
 SPEECH = st.lists(st.tuples(st.floats(0.05, 3), st.floats(0.05, 3)), min_size=1, max_size=6)
@@ -392,7 +455,7 @@ def test_late_fusion_reads_the_picture_for_a_mind_that_could_see_it_too():
 
 
 def decide(pieces, sentences):
-    from assistant.conversation import decided
+    from assistant.replying import decided
 
     taken = []
 
@@ -419,6 +482,25 @@ def test_what_the_mind_has_decided_is_said_without_waiting_for_it(sentence, cuts
     said, taken = decide(pieces, SENTENCES)
     assert said == sentence
     assert len("".join(pieces[: taken - 1])) < len("It is") + 1
+
+
+def test_who_waits_is_told_the_best_true_sentence():
+    from assistant.replying import decided
+
+    async def slow():
+        yield "It"
+        await asyncio.sleep(5)
+        yield " never came"
+
+    async def main(sentences, at_s):
+        due = asyncio.Event()
+        asyncio.get_running_loop().call_later(at_s, due.set)
+        said = "".join([piece async for piece in decided(slow(), sentences, due)])
+        return said, asyncio.get_running_loop().time()
+
+    both = ("The price is $3.49.", "It is $3.49.", "It costs $3.49.")
+    assert pacing.run(main(both, 1), fast=True) == ("It is $3.49.", 1)
+    assert pacing.run(main((), 1), fast=True) == ("It never came", 5)
 
 
 def test_one_true_sentence_needs_no_mind_and_a_free_mind_is_not_touched():

@@ -142,6 +142,13 @@ def test_a_delay_that_is_known_is_a_head_start_and_does_no_harm(delay_s: float) 
     assert delay_s < 0.4 or np.mean(gains) > 3
 
 
+def test_a_delay_of_any_length_can_be_told() -> None:
+    canceller = EchoCanceller()
+    for delay_s in (-1.0, 0.0, 0.03, 0.5, 0.6, 20.0):
+        canceller.expect(delay_s)
+    assert len(canceller.cancel(np.zeros(160, np.float32), np.zeros(160, np.float32))) == 160
+
+
 class _Room(SilentSpeaker):
     """A loudspeaker whose sound can be heard: it plays a time line in the clock's time, and tells what it gave."""
 

@@ -37,7 +37,7 @@ class LevelVoice:
             parts.append(np.full(len(word) * 1200, len(self.words), np.float32))
             marks.append((text.index(word, at) + len(word), sum(map(len, parts))))
             at = marks[-1][0]
-        return Speech(np.concatenate(parts) / np.float32(1e6), RATE_HZ, tuple(marks))
+        return Speech((np.concatenate(parts) / 1e6).astype(np.float32), RATE_HZ, tuple(marks))
 
 
 class LevelSpeaker(RecordingSpeaker):

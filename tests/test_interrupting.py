@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.events import Words
+from assistant.events import Word, Words
 from assistant.interrupting import judge
 
 DECIDE_S = 0.7
@@ -42,6 +42,11 @@ def test_whatever_means_something_interrupts(text):
 @pytest.mark.parametrize("text", ["", "the", "uh", "in the", "...", "那个"])
 def test_a_cough_is_noise_whatever_little_words_are_made_of_it(text):
     assert verdict(text, 0.3) == "noise"
+
+
+def test_words_that_a_recogniser_hardly_believes_are_noise_if_they_were_short():
+    unsure = Words("show up", (Word("show", 0, 0.2, 0.04), Word("up", 0.2, 0.3, 0.04)))
+    assert [judge(unsure, s, over=True, decide_s=DECIDE_S).verdict for s in (0.3, 1.0)] == ["noise", "interruption"]  # type: ignore[union-attr]
 
 
 def test_length_decides_while_the_voice_goes_on():

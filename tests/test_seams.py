@@ -17,9 +17,23 @@ import tiny_models
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from assistant.backends import ENGINES, EndOfTurn, Eyes, Message, Mind, Recogniser, Stop, Voice, VoiceActivity, load
+from assistant.backends import (
+    ENGINES,
+    Decodes,
+    Encoder,
+    EndOfTurn,
+    Eyes,
+    Message,
+    Mind,
+    Recogniser,
+    Stop,
+    Voice,
+    VoiceActivity,
+    load,
+)
 from assistant.errors import EngineError, WeightsError
 from assistant.events import HEARING_RATE_HZ, Finding, Image, Samples, Words
+from assistant.guards import doubt
 
 RATE = HEARING_RATE_HZ
 
@@ -66,6 +80,19 @@ class Made:
             "voice-coqui": lambda: {"model": str(tiny_models.random_voice(place))},
             "eyes-ocr": lambda: {"threads": 1},
             "eyes-scripted": lambda: {"lines": ["FRESH MILK"]},
+            "detector-onnx-yolox": lambda: {"model": shared("weights/detector/yolox_nano_416.onnx")},
+            "detector-onnx-fastestdet": lambda: {"model": shared("weights/detector/fastestdet_352.onnx")},
+            "detector-transformers": lambda: {
+                "model": str(tiny_models.random_detector(place, "d_fine")),
+                "least_score": 0.0,
+            },
+            "detector-scripted": lambda: {"labels": ["cup", "dog"]},
+            "encoder-siglip": lambda: {"model": str(tiny_models.random_encoder(place, "siglip"))},
+            "encoder-clip-values": lambda: {"model": str(tiny_models.random_encoder(place, "clip"))},
+            "encoder-clip-crops": lambda: {
+                "model": str(tiny_models.random_encoder(place, "clip")),
+                "regions": "crops",
+            },
         }
         return makers.get(key, dict)()
 
@@ -88,6 +115,8 @@ ENDPOINTING = ["scripted", "smart_turn", "words"]
 RECOGNISERS = ["scripted", "pocketsphinx", "whisper-fixture", "whisper-random"]
 MINDS = ["scripted", "llama", "transformers-sees", "transformers-reads"]
 EYES = ["scripted", "ocr"]
+DETECTORS = ["scripted", "onnx-yolox", "onnx-fastestdet", "transformers"]
+ENCODERS = ["scripted", "siglip", "clip-values", "clip-crops"]
 VOICES = ["scripted", "espeak", "coqui"]
 
 
@@ -98,6 +127,8 @@ def test_every_engine_is_asked() -> None:
         "recogniser": RECOGNISERS,
         "mind": MINDS,
         "eyes": EYES,
+        "detector": DETECTORS,
+        "encoder": ENCODERS,
         "voice": VOICES,
     }
     assert {slot: set(engines) for slot, engines in ENGINES.items()} == {
@@ -150,7 +181,11 @@ def test_the_end_of_a_turn_is_a_probability_of_sound_of_any_length(made: Made, s
 # ---------------------------------------------------------------- recognisers
 
 
-def hear(engine: Recogniser, pcm: Samples, language: str = "auto") -> Words:
+def hear(engine: Recogniser | Decodes, pcm: Samples, language: str = "auto") -> Words:
+    if isinstance(engine, Decodes):
+        hypothesis = engine.decode(pcm, language, "", never)
+        assert type(hypothesis.mean_logp) is type(hypothesis.no_speech_p) is float
+        return hypothesis.words if doubt(hypothesis) is None else Words("", (), hypothesis.words.language)
     segment = engine.start(language)
     for i in range(0, len(pcm), RATE // 100):
         partial = engine.feed(segment, pcm[i : i + RATE // 100])
@@ -160,7 +195,7 @@ def hear(engine: Recogniser, pcm: Samples, language: str = "auto") -> Words:
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_a_recording_becomes_words_with_times_inside_it(made: Made, shared: Path, name: str) -> None:
-    engine: Recogniser = made("recogniser", name)
+    engine: Recogniser | Decodes = made("recogniser", name)
     pcm = recording(shared, "en_lamp")
     words = hear(engine, pcm)
     assert words.language in engine.languages
@@ -176,7 +211,7 @@ def test_a_recording_becomes_words_with_times_inside_it(made: Made, shared: Path
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_segments_know_nothing_of_each_other(made: Made, shared: Path, name: str) -> None:
-    engine: Recogniser = made("recogniser", name)
+    engine: Recogniser | Decodes = made("recogniser", name)
     pcm = recording(shared, "en_what_time")
     once = hear(engine, pcm, "en")
     hear(engine, np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32), "en")
@@ -185,7 +220,7 @@ def test_segments_know_nothing_of_each_other(made: Made, shared: Path, name: str
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_no_sound_and_silence_are_heard_without_complaint(made: Made, name: str) -> None:
-    engine: Recogniser = made("recogniser", name)
+    engine: Recogniser | Decodes = made("recogniser", name)
     for seconds in (0.0, 0.02, 1.0):
         words = hear(engine, np.zeros(int(seconds * RATE), np.float32), engine.languages[0])
         if name in ("pocketsphinx", "whisper-fixture"):
@@ -194,12 +229,12 @@ def test_no_sound_and_silence_are_heard_without_complaint(made: Made, name: str)
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_a_recogniser_tells_its_languages_and_refuses_others(made: Made, name: str) -> None:
-    engine: Recogniser = made("recogniser", name)
+    engine: Recogniser | Decodes = made("recogniser", name)
     assert isinstance(engine.languages, tuple)
     assert "en" in engine.languages
     if name != "scripted":
         with pytest.raises(EngineError, match="wanted to hear 'tlh'"):
-            engine.start("tlh")
+            hear(engine, np.zeros(RATE, np.float32), "tlh")
 
 
 # ---------------------------------------------------------------- minds
@@ -274,6 +309,32 @@ def test_eyes_find_what_is_to_be_read(made: Made, name: str) -> None:
         assert 0 <= left < right <= 320
         assert 0 <= top < bottom <= 120
     assert isinstance(eyes.look(np.zeros((120, 160, 3), np.uint8)), tuple)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detectors_name_and_place_things(made: Made, name: str) -> None:
+    detector: Eyes = made("detector", name)
+    picture = np.random.default_rng(0).integers(0, 256, (120, 320, 3), dtype=np.uint8)
+    found = detector.look(picture)
+    assert isinstance(found, tuple) and detector.look(picture) == found
+    assert all(f.kind == "object" and f.text and 0 <= f.score <= 1 and f.box for f in found)
+    for left, top, right, bottom in (f.box for f in found if f.box):
+        assert 0 <= left < right <= 320
+        assert 0 <= top < bottom <= 120
+
+
+# ---------------------------------------------------------------- encoders
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_pictures_their_parts_and_texts_are_vectors_of_one_space(made: Made, name: str) -> None:
+    encoder: Encoder = made("encoder", name)
+    picture = label("FRESH MILK")
+    parts = encoder.embed_regions(picture, [(0, 0, 160, 120), (10, 10, 30, 30)])
+    vectors = [encoder.embed_image(picture), encoder.embed_text("fresh milk"), *parts]
+    assert len({v.shape for v in vectors}) == 1 and {v.dtype.name for v in vectors} == {"float32"}
+    assert [float(np.linalg.norm(v)) for v in vectors] == pytest.approx([1.0] * 4, abs=1e-5)
+    assert encoder.embed_regions(picture, []).shape == (0, len(vectors[0]))
 
 
 # ---------------------------------------------------------------- voices

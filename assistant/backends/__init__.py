@@ -7,14 +7,14 @@ engine is loaded. Knows no engine's inside: each has a module of its own in this
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 from assistant.errors import ConfigError
-from assistant.events import Block, Finding, Frame, Image, Phrase, Played, Samples, Words
+from assistant.events import Block, Box, Finding, Frame, Image, Matrix, Phrase, Played, Samples, Vector, Words
 
 Stop = Callable[[], bool]
 """True once nobody wants the result any more; engines ask per token and per prefill chunk."""
@@ -43,23 +43,50 @@ class EndOfTurn(Protocol):
 
     def over(self, pcm: Samples) -> float | None:
         """The probability (0 to 1) that the turn is over; None where the engine has no opinion. `pcm` is the turn so
-        far at 16 kHz, with what was heard 0.3 s before it and with the pause (about 0.2 s); the last 8 s will do.
+        far at 16 kHz, of which the last 8 s will do, with 0.3 s before it and the beginning of the pause.
         """
         ...
 
 
 class Recogniser(Protocol):
-    """Speech to words, segment by segment. Times of words count from the segment's first sample.
+    """Speech to words while it is spoken, segment by segment. Times of words count from the segment's first sample.
 
-    `start` -> `feed`* -> `finish`. `feed` returns the words so far, or None where nothing new is known (or where an
-    engine only takes whole recordings). A segment that has been finished cannot be fed again.
+    `start` -> `feed`* -> `finish`. `feed` returns the words so far, or None where nothing new is known. A segment that
+    has been finished cannot be fed again.
     """
 
     languages: tuple[str, ...]
+    longest_s: float
+    """a segment that gets longer ends at its quietest moment; inf where `finish` takes no longer for a long one"""
 
     def start(self, language: str) -> Any: ...
     def feed(self, segment: Any, pcm: Samples) -> Words | None: ...
     def finish(self, segment: Any) -> Words: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an engine makes of a recording, and how sure it is; an engine that cannot tell is taken to be.
+
+    `mean_logp` is the mean log-probability of its tokens, `no_speech_p` the probability that nobody spoke.
+    """
+
+    words: Words
+    mean_logp: float = 0.0
+    no_speech_p: float = 0.0
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """A recogniser that only takes whole recordings, in place of `Recogniser`; `transcribing` makes it stream.
+
+    `decode` is given at most 15 s of sound, and in `prompt` what was said before it, "" for nothing; every word it
+    returns has times, counted from the first sample. Once `stop()` is true it may return, or raise, anything.
+    """
+
+    languages: tuple[str, ...]
+
+    def decode(self, pcm: Samples, language: str, prompt: str, stop: Stop) -> Hypothesis: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +146,26 @@ class Eyes(Protocol):
     """What is to be seen in a picture."""
 
     def look(self, image: Image) -> tuple[Finding, ...]: ...
+
+
+class Encoder(Protocol):
+    """Pictures and texts as vectors of one space: the nearer two are, the better the one tells what the other shows.
+
+    All vectors are float32 of length 1. Regions of a picture come out in that space too, one row a box.
+    """
+
+    def embed_image(self, image: Image) -> Vector: ...
+    def embed_text(self, text: str) -> Vector: ...
+    def embed_regions(self, image: Image, boxes: Sequence[Box]) -> Matrix: ...
+
+
+class Album(Protocol):
+    """Where pictures go that memory cannot hold, by number; `get` gives None for one that is not there (any more)."""
+
+    def put(self, number: int, image: Image) -> None: ...
+    def get(self, number: int) -> Image | None: ...
+    def drop(self, numbers: Collection[int]) -> None: ...
+    def close(self) -> None: ...
 
 
 # ---------------------------------------------------------------- devices
@@ -211,9 +258,21 @@ ENGINES: dict[str, dict[str, str]] = {
         "scripted": "scripted:ScriptedMind",
     },
     "eyes": {"ocr": "ocr:Ocr", "scripted": "scripted:ScriptedEyes"},
+    "detector": {
+        "onnx": "detector:OnnxDetector",
+        "transformers": "detector:TransformersDetector",
+        "scripted": "scripted:ScriptedDetector",
+    },
+    "encoder": {
+        "siglip": "encoder:Siglip",
+        "clip": "encoder:Clip",
+        "scripted": "scripted:ScriptedEncoder",
+    },
     "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
 }
 """slot -> name -> module of this package : class"""
+OPTIONAL = frozenset({"detector", "encoder"})
+"""slots that may stay empty: their engine is `none` unless one is named"""
 
 
 def find(slot: str, name: str) -> type[Any]:

@@ -65,10 +65,7 @@ class Ocr:
         thing that stands out from its background have its box, and their share is of the thing. Raises EngineError for
         anything that is not such a picture.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise EngineError(
-                f"wanted a picture of uint8 and shape (height, width, 3), got {image.dtype} {image.shape}; convert it"
-            )
+        check_picture(image)
         image = np.ascontiguousarray(image)
         if min(image.shape[:2]) < SMALLEST_SIDE:
             return tuple(colours(image))
@@ -96,6 +93,14 @@ class Ocr:
         except cv2.error:  # its decoder trips over some textures that only look like a code: no code was read
             return found
         return list(dict.fromkeys(found))
+
+
+def check_picture(image: Image) -> None:
+    """Raise EngineError for what is no picture of uint8 and shape (height, width, 3)."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise EngineError(
+            f"wanted a picture of uint8 and shape (height, width, 3), got {image.dtype} {image.shape}; convert it"
+        )
 
 
 def _around(corners: Any) -> Box:

@@ -33,6 +33,11 @@ class PassingMicrophone(ABC):
             yield self._passed(block)
 
     @property
+    def let_go(self) -> bool:
+        """Whoever spoke has said so by a key: the turn is over at once."""
+        return getattr(self._microphone, "let_go", False)
+
+    @property
     def settled(self) -> bool:
         """Whether an echo in it, if there is one, is being cancelled by now."""
         return getattr(self._microphone, "settled", True)

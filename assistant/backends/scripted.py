@@ -7,15 +7,31 @@ one in place of an engine to see which part of a chain is slow or wrong. None of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
+from typing import Any
 
 import numpy as np
 
-from assistant.backends import Message, Speech, Stop
+from assistant.backends import Hypothesis, Message, Speech, Stop
 from assistant.backends.files import SilentSpeaker
-from assistant.events import HEARING_RATE_HZ, Block, Finding, Frame, Image, Phrase, Samples, Word, Words
+from assistant.events import (
+    HEARING_RATE_HZ,
+    Block,
+    Box,
+    Finding,
+    Frame,
+    Image,
+    Matrix,
+    Phrase,
+    Samples,
+    Vector,
+    Word,
+    Words,
+)
 from assistant.pacing import Clock
 
 LOUD = 0.05
@@ -64,6 +80,8 @@ class ScriptedRecogniser:
     A text grows word by word, three words a second, while sound comes in.
     """
 
+    longest_s = math.inf
+
     def __init__(self, texts: Sequence[str] = ("these words are scripted",), languages: Sequence[str] = ("en", "zh")):
         self.languages = tuple(languages)
         self._texts = list(texts) or [""]
@@ -90,6 +108,60 @@ class ScriptedRecogniser:
         step = segment.seconds / max(1, len(words))
         timed = tuple(Word(w, i * step, (i + 1) * step) for i, w in enumerate(words))
         return Words(segment.text, timed, segment.language)
+
+
+class ScriptedDecoder:
+    """The `Decodes` seam: hears the words of its script in sound that `spoken` makes of them, and knows nothing else.
+
+    The last `wobble` words of a sound that ends in a voice are misheard, every time in another way; a word whose
+    beginning is missing is heard as its end. Word times are `blur_s` early and late by turns. `asked` keeps (seconds of
+    sound, language, prompt) of every call.
+    """
+
+    def __init__(
+        self,
+        script: str = "these words are scripted",
+        wobble: int = 1,
+        blur_s: float = 0.0,
+        languages: Sequence[str] = ("en", "zh"),
+        mean_logp: float = -0.1,
+        no_speech_p: float = 0.0,
+    ):
+        self.languages = tuple(languages)
+        self.mean_logp, self.no_speech_p = mean_logp, no_speech_p
+        self.asked: list[tuple[float, str, str]] = []
+        self._words = script.split()
+        self._wobble = wobble
+        self._blur_s = blur_s
+
+    def spoken(self, word_s: float = 0.3, gap_s: float = 0.0) -> Samples:
+        """The script as sound at 16 kHz: each word is a stretch of its own level, 0.1 to 1."""
+        word, gap = (round(s * HEARING_RATE_HZ) for s in (word_s, gap_s))
+        levels = [0.1 + 0.9 * (i + 1) / len(self._words) for i in range(len(self._words))]
+        pieces = [np.concatenate([np.full(word, v, np.float32), np.zeros(gap, np.float32)]) for v in levels]
+        return np.concatenate([np.zeros(0, np.float32), *pieces])
+
+    def decode(self, pcm: Samples, language: str, prompt: str, stop: Stop) -> Hypothesis:
+        """The words in this sound."""
+        self.asked.append((len(pcm) / HEARING_RATE_HZ, language, prompt))
+        number = np.rint((pcm - 0.1) / 0.9 * len(self._words)).astype(int)
+        edges = [0, *(np.flatnonzero(np.diff(number)) + 1), len(pcm)] if len(pcm) else [0]
+        spans = [
+            (int(number[a]), a / HEARING_RATE_HZ, b / HEARING_RATE_HZ) for a, b in pairwise(edges) if number[a] > 0
+        ]
+        longest_s = max((b - a for _, a, b in spans), default=0.0)
+        words = list[Word]()
+        for i, (which, began_s, ended_s) in enumerate(spans):
+            text = self._words[which - 1]
+            if began_s == 0 and ended_s < 0.8 * longest_s:
+                text = text[len(text) // 2 :]
+            elif pcm[-1] != 0 and i >= len(spans) - self._wobble:
+                text += str(len(self.asked))
+            blur_s = self._blur_s if which % 2 else -self._blur_s
+            words.append(Word(text, max(0.0, began_s + blur_s), max(0.0, ended_s + blur_s)))
+        chinese = any("\u4e00" <= c <= "\u9fff" for word in words for c in word.text)
+        text = ("" if chinese else " ").join(word.text for word in words)
+        return Hypothesis(Words(text, tuple(words), "zh" if chinese else "en"), self.mean_logp, self.no_speech_p)
 
 
 class ScriptedMind:
@@ -138,6 +210,63 @@ class ScriptedEyes:
     def look(self, image: Image) -> tuple[Finding, ...]:
         """The findings of the script."""
         return self._findings
+
+
+class ScriptedDetector:
+    """Finds in every picture the things its script names, side by side from left to right."""
+
+    def __init__(self, labels: Sequence[str] = ()):
+        self._labels = tuple(labels)
+
+    def look(self, image: Image) -> tuple[Finding, ...]:
+        """One finding a thing."""
+        height, width = image.shape[:2]
+        step = width / max(1, len(self._labels))
+        return tuple(
+            Finding("object", label, 1.0, (i * step, 0.0, (i + 1) * step, float(height)))
+            for i, label in enumerate(self._labels)
+        )
+
+
+PLANTED: Mapping[str, tuple[int, int, int]] = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
+"""word -> the shade it stands for, red, green and blue, 0 to 255"""
+SHADE = 60
+"""how far a pixel may be from a shade in each of the three to have it"""
+
+
+class ScriptedEncoder:
+    """Knows the words it was planted with by a shade each: a picture is near a word as far as it has that shade.
+
+    All that is no planted word, and no planted shade, is one direction more.
+    """
+
+    def __init__(self, planted: Mapping[str, Sequence[int]] = PLANTED):
+        self._words = list(planted)
+        self._shades = np.array([planted[word] for word in self._words], np.float32).reshape(-1, 3)
+
+    def embed_image(self, image: Image) -> Vector:
+        """The share of each shade, and of none."""
+        pixels = image[::4, ::4].reshape(-1, 1, 3).astype(np.float32)
+        has = (np.abs(pixels - self._shades) <= SHADE).all(axis=2).mean(axis=0)
+        return _unit(np.append(has, max(0.0, 1.0 - float(has.sum()))))
+
+    def embed_text(self, text: str) -> Vector:
+        """The planted words that occur in it; without any, the direction that stands for the rest."""
+        has = np.array([word in text.lower() for word in self._words], np.float32)
+        return _unit(np.append(has, float(not has.any())))
+
+    def embed_regions(self, image: Image, boxes: Sequence[Box]) -> Matrix:
+        """What `embed_image` says of each part."""
+        rows: list[Vector] = []
+        for left, top, right, bottom in boxes:
+            part = image[int(top) : max(int(top) + 1, round(bottom)), int(left) : max(int(left) + 1, round(right))]
+            rows.append(self.embed_image(part))
+        return np.array(rows, np.float32).reshape(len(rows), len(self._words) + 1)
+
+
+def _unit(values: Any) -> Vector:
+    vector = np.asarray(values, np.float32)
+    return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
 class ScriptedVoice:

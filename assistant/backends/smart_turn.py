@@ -26,7 +26,7 @@ N_FFT, HOP = 400, 160
 
 
 class SmartTurn:
-    """The `EndOfTurn` seam. About 60 ms of one thread each time, whatever the length of the sound.
+    """The `EndOfTurn` seam. About 55 ms of one thread each time, whatever the length of the sound.
 
     Raises WeightsError where the model is missing and cannot be had, or is damaged, OutputError where it cannot be
     kept, and EngineError where the filters of Whisper's spectrogram are missing.
@@ -49,8 +49,8 @@ class SmartTurn:
         self.over(np.zeros(0, np.float32))  # the first run makes room for the others: better now than mid-talk
 
     def over(self, pcm: Samples) -> float:
-        """The probability, 0 to 1, that the turn is over: `pcm` is 16 kHz, its last 8 s count, a pause of about 0.2 s
-        at the end included.
+        """The probability, 0 to 1, that the turn is over: `pcm` is 16 kHz, its last 8 s count. The less of the pause
+        they hold, the better it tells a pause from an end.
         """
         features = log_mel(pcm, self._filters)[None]
         (p,) = self._session.run(None, {"input_features": features})
@@ -83,5 +83,6 @@ def log_mel(pcm: Samples, filters: NDArray[np.float32]) -> NDArray[np.float32]:
     framed = np.lib.stride_tricks.sliding_window_view(np.pad(heard, N_FFT // 2, mode="reflect"), N_FFT)[:-1:HOP]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
     power = np.abs(np.fft.rfft(framed * window)) ** 2
-    mel = np.log10(np.maximum(filters @ power.T, 1e-10))
+    # not by a matrix product: its library's second thread would spin for 30 ms on a core that others need
+    mel = np.log10(np.maximum(np.einsum("mf,tf->mt", filters, power), 1e-10))
     return ((np.maximum(mel, mel.max() - 8) + 4) / 4).astype(np.float32)

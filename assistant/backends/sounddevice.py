@@ -32,6 +32,8 @@ PLAYING_RATE_HZ = 48_000
 """what sound cards do by themselves"""
 LOST_S = 3.0
 """a device whose callback stays away for so long is lost; one was seen to come back after 1.8 s"""
+AHEAD = 0.001
+"""so much of a change between PortAudio's time and the machine's is believed per callback"""
 STALLED_S = 0.03
 """a loudspeaker whose callback is late by more has perhaps stopped: what it was given counts as heard no further"""
 STARTING_S = 5.0
@@ -145,11 +147,21 @@ class _Pulse:
     def __init__(self, kind: str, name: str, patience_s: float) -> None:
         self._kind, self._name, self._patience_s = kind, name, patience_s
         self.started_at = self.beat_at = time.monotonic()
+        self._ahead_s: float | None = None
+        """how far the machine's time is ahead of PortAudio's, which a callback that waits for the interpreter misses"""
 
-    def beat(self) -> float:
-        """It called back: now, which is returned."""
+    def beat(self, stream_s: float, begins_s: float) -> float | None:
+        """It called back: at `stream_s` of PortAudio's time, for a block that begins at `begins_s` of it.
+
+        Returns when the block begins by the machine's time; None where a driver leaves its times empty.
+        """
         self.beat_at = time.monotonic()
-        return self.beat_at
+        if not stream_s or not abs(begins_s - stream_s) < 10:
+            return None
+        ahead_s = self.beat_at - stream_s
+        before_s = ahead_s if self._ahead_s is None else self._ahead_s
+        self._ahead_s = min(ahead_s, before_s + AHEAD * (ahead_s - before_s))
+        return begins_s + self._ahead_s
 
     def check(self) -> None:
         """Raise DeviceError where it has stayed away too long."""
@@ -228,13 +240,13 @@ class Microphone:
         """PortAudio's callback."""
         if self._loop is None or self._pulse is None:
             return
-        now = self._pulse.beat()
-        ago_s = when.currentTime - when.inputBufferAdcTime
-        if not 0 < ago_s < 10:  # some drivers leave the times empty
-            ago_s = frames / self.rate_hz
+        began_at = self._pulse.beat(when.currentTime, when.inputBufferAdcTime)
+        came_at = self._pulse.beat_at
+        if began_at is None:
+            began_at = came_at - frames / self.rate_hz
         mono = pcm[:, 0].copy() if pcm.shape[1] == 1 else pcm.mean(axis=1)
         try:
-            self._loop.call_soon_threadsafe(self._arrived.put_nowait, (mono, now - ago_s, now))
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, (mono, began_at, came_at))
         except RuntimeError:  # the loop was closed in between: nobody listens
             pass
 
@@ -295,11 +307,10 @@ class Speaker(LineSpeaker):
         sound = self._line.render(begin, begin + frames)
         out[:] = sound[:, None]
         self._kept.append(sound)
-        delay_s = when.outputBufferDacTime - when.currentTime
-        if not (0 <= delay_s < 2 and when.currentTime):  # some drivers leave the times empty
-            delay_s = self._stream.latency
-        self.delay_s = delay_s
-        heard_at = self._pulse.beat() + delay_s
+        heard_at = self._pulse.beat(when.currentTime, when.outputBufferDacTime)
+        if heard_at is None:
+            heard_at = self._pulse.beat_at + self._stream.latency
+        self.delay_s = heard_at - self._pulse.beat_at
         gap_s = self._pace.gap_s(heard_at, frames)
         if gap_s and self._line.end > begin:
             self._gaps.append(gap_s)
