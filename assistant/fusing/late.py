@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from assistant.events import Box, Finding, Glimpse
 from assistant.fusing.likeness import as_text, trigram_cosine
-from assistant.grounding import wording
+from assistant.grounding import naming, wording
 from assistant.grounding.evidence import Evidence, seen
 from assistant.grounding.words import plain, terms
 
@@ -55,7 +55,7 @@ def whole(glimpse: Glimpse, now_s: float, language: str) -> str:
     evidence = [e for e in seen(glimpse) if e.kind in ("paragraph", "code", "object", "colour", "caption")]
     if not evidence:
         return ""
-    lines = [_heading(glimpse, now_s, language), *(_line(e, language) for e in _grouped(evidence))]
+    lines = [_heading(glimpse, now_s, language), *(_line(e, language) for e in _grouped(evidence, language))]
     frame = wording.frames("grounds.disagree", language)
     for one, other in disagreements(glimpse.findings or ()):
         slots = {"a": one.text, "kind_a": one.kind, "score_a": f"{one.score:.2f}"}
@@ -129,17 +129,23 @@ def _line(evidence: Evidence, language: str) -> str:
     return wording.filled((frame,), {"kind": evidence.kind, "x": evidence.text, "score": f"{evidence.score:.2f}"})[0]
 
 
-def _grouped(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Things of one name counted, with their place where there is one of them."""
+def _grouped(evidence: Sequence[Evidence], language: str) -> list[Evidence]:
+    """Things of one name counted, colours with the thing that has them, in the language of the reply."""
     found: list[Evidence] = []
-    names = list(dict.fromkeys(e.text for e in evidence if e.kind == "object"))
+    things = [e for e in evidence if e.kind == "object"]
+    names = list(dict.fromkeys(e.text for e in things))
+    of_box = {e.box: e.text for e in things if e.box}
     for e in evidence:
-        if e.kind != "object":
+        if e.kind == "colour":
+            of = naming.called(of_box[e.box], language) if e.box in of_box else ""
+            found.append(replace(e, text=" ".join(filter(None, (wording.colour(e.text, language), of)))))
+        elif e.kind != "object":
             found.append(e)
         elif e.text in names:
             names.remove(e.text)
-            of_it = [o for o in evidence if o.kind == "object" and o.text == e.text]
-            found.append(replace(e, text=f"{len(of_it)} x {e.text}", score=min(o.score for o in of_it)))
+            of_it = [o for o in things if o.text == e.text]
+            text = naming.counted(e.text, len(of_it), language, exact=True)
+            found.append(replace(e, text=text, score=min(o.score for o in of_it)))
     return found
 
 

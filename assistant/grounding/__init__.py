@@ -269,12 +269,20 @@ def _coloured(asked: Question, memory: Memory, language: str) -> Found | None:
         readings = [thing.evidence for thing, _ in at_moment(asked, memory.things, memory.now_s, memory.in_view)]
     else:
         readings = [evidence for _, evidence in memory.sight if any(e.kind == "colour" for e in evidence)][-1:]
-    colours = [e for reading in readings for e in reading if e.kind == "colour"]
+    view = [e for reading in readings for e in reading]
+    things = [t.box for t in objects.meant(asked, view)]
+    if mine := [e for e in view if e.kind == "colour" and e.box is not None and e.box == next(iter(things), None)]:
+        return _in_colours(mine, language)
+    boxes = {e.box for e in view if e.kind == "object"}
+    colours = [e for e in view if e.kind == "colour" and (e.box is None or e.box not in boxes)]
     around = any(a.word in lexicon.words("around") for a in asked.asked)
     whole, thing = [c for c in colours if c.box is None], [c for c in colours if c.box is not None]
     chosen = (whole or thing) if around else (thing or whole)
-    if not chosen:
-        return None
+    return _in_colours(chosen, language) if chosen else None
+
+
+def _in_colours(chosen: Sequence[Evidence], language: str) -> Found:
+    """The first of the colours, and the second where it is about as large."""
     chosen = [c for c in chosen if c.score >= SECOND_COLOUR * chosen[0].score][:2]
     joined = wording.listed([wording.colour(c.text, language) for c in chosen], language)
     return [Ranked(c, c.score) for c in chosen], wording.sentences("grounds.colour", language, {"x": joined})

@@ -80,6 +80,12 @@ def names_of(kind: str) -> frozenset[str]:
 # ---------------------------------------------------------------- in sentences
 
 
+def called(name: str, language: str) -> str:
+    """What a thing is called in a language, without a number."""
+    thing = lexicon.called().get(name)
+    return thing.chinese if thing is not None and language == "zh" else name
+
+
 def counted(name: str, count: int, language: str, *, exact: bool = False) -> str:
     """So many of a thing, or of a kind: 'a dog', 'two dogs', 'dogs' for none; `exact` says 'one dog'. In Chinese with
     its measure word.
