@@ -7,7 +7,6 @@ a line, and what does not fit the room is left out, the oldest first: the contex
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -23,6 +22,9 @@ SAME_PLACE = 0.5
 """two boxes that share so much of their union are of one place"""
 SAME_TEXT = 0.6
 """readings of one line that are less alike contradict each other"""
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+FEW = 6
+"""words that say nothing yet: they are the heading's"""
 SHORT = 80
 """characters of an old view's line"""
 
@@ -42,7 +44,7 @@ def context(
         told = whole(glimpse, now_s, language) if place < WHOLE else shrunk(glimpse, now_s, language)
         if not told:
             continue
-        told = _fitting(told, left, count)
+        told = _fitting(told, left, count) or _cut(shrunk(glimpse, now_s, language), left, count)
         if not told:
             break
         left -= count(told) + 1
@@ -110,10 +112,11 @@ def _says_the_same(one: Finding, other: Finding) -> bool:
 
 def _miscounted(caption: Finding, findings: Sequence[Finding]) -> Iterable[Finding]:
     """Things that a caption counts other than the detector did, as one finding each."""
-    numbers = {word: i for i, word in enumerate("zero one two three four five six seven eight nine ten".split())}
-    for number, name in re.findall(r"\b(\d+|[a-z]+) (?:\w+ )?([a-z]+)\b", plain(caption.text)):
-        said = int(number) if number.isdecimal() else numbers.get(number)
-        same = [f for f in findings if f.kind == "object" and terms(f.text) & terms(name)]
+    words = plain(caption.text).split()
+    for at, word in enumerate(words):
+        said = int(word) if word.isdecimal() else NUMBERS.index(word) if word in NUMBERS else None
+        near = terms(" ".join(words[at + 1 : at + 3]))
+        same = [f for f in findings if f.kind == "object" and terms(f.text) & near]
         if said is not None and same and said != len(same):
             yield Finding("object", f"{len(same)} {same[0].text}", min(f.score for f in same))
 
@@ -150,8 +153,17 @@ def _grouped(evidence: Sequence[Evidence], language: str) -> list[Evidence]:
 
 
 def _fitting(text: str, room: int, count: Count) -> str:
-    """As many of the first lines as fit."""
+    """As many of the first lines as fit; none where that is the heading alone."""
     lines = text.split("\n")
+    whole = len(lines) == 1
     while lines and count("\n".join(lines)) > room:
         lines.pop()
-    return "\n".join(lines) if len(lines) > 1 or (lines and "\n" not in text) else ""
+    return "\n".join(lines) if whole or len(lines) > 1 else ""
+
+
+def _cut(text: str, room: int, count: Count) -> str:
+    """As many of the first words as fit; none where those are hardly any."""
+    words = text.split(" ")
+    while len(words) > FEW and count(" ".join(words)) > room:
+        words.pop()
+    return " ".join(words) if len(words) > FEW else ""

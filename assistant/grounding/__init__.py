@@ -22,7 +22,7 @@ from assistant.grounding.words import best_likeness, concept, is_chinese, plain,
 
 evidence_of = seen
 
-__all__ = ["Evidence", "Grounds", "asks_to_see", "evidence_of", "forgetting", "ground", "unread"]
+__all__ = ["Evidence", "Grounds", "asks_to_see", "evidence_of", "forgetting", "ground", "meant", "unread"]
 
 SECOND_COLOUR = 0.6
 """A colour with less than this share of the main one's is not named beside it."""
@@ -110,6 +110,19 @@ def asks_to_see(question: str, language: str = "en") -> bool:
     """Whether what was said may need what the camera shows: anything but small talk and questions about the talk."""
     asked = read(question)
     return not asked.chat and not asked.talk and asked.wording not in ("light", "gaze")
+
+
+def meant(question: Question, glimpses: Sequence[Glimpse], now_s: float) -> frozenset[int]:
+    """The glimpses of the thing that a question about the past says when it was shown: the first, the one before the
+    bottle, the one of five minutes ago; empty where it does not say, or nothing was there.
+    """
+    if not question.past:
+        return frozenset()
+    known = sorted(glimpses, key=lambda g: (g.at_s, g.id))
+    things = shown([(glimpse, seen(glimpse)) for glimpse in known if glimpse.findings])
+    in_view = bool(things) and known[-1].id in things[-1].glimpses
+    at = at_moment(question, things, now_s, in_view)
+    return frozenset(at[0][0].glimpses) if at else frozenset()
 
 
 def forgetting(said: str, language: str = "en") -> tuple[str, str]:
