@@ -179,6 +179,15 @@ def test_a_longer_name_holds_no_shorter_one() -> None:
     assert [m.names for m in naming.mentioned("牛奶和自行车")] == [{"bicycle"}]
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["is there a phone number", "how much is the apple juice", "where is the bus stop", "有没有手机号", "有苹果汁吗"],
+)
+def test_a_thing_that_only_names_a_sort_is_not_meant(question: str) -> None:
+    assert naming.mentioned(question) == []
+    assert ask(question, glimpse("cell phone", "apple", "bus")).kind == "refusal"
+
+
 def test_photographs_are_counted_and_named(shared: Path) -> None:
     detector = OnnxDetector(str(shared / "weights/detector/yolox_nano_416.onnx"))
     rng = random.Random(4)
