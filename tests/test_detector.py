@@ -56,7 +56,7 @@ def photograph(shared: Path, name: str) -> np.ndarray:
 
 
 def named(found: tuple[Finding, ...]) -> set[str]:
-    return {f.text for f in found}
+    return {f.text for f in found if f.kind == "object"}
 
 
 def shared_part(one: Box, other: Box) -> float:
@@ -74,8 +74,21 @@ def test_things_in_photographs_are_named(onnx: OnnxDetector, weights: Path, shar
     for name, things in THINGS[weights.name].items():
         found = onnx.look(photograph(shared, name))
         assert things <= named(found), name
-        assert all(f.kind == "object" and 0 < f.score <= 1 for f in found)
-        assert [f.score for f in found] == sorted((f.score for f in found), reverse=True)
+        scores = [f.score for f in found if f.kind == "object"]
+        assert all(0 < f.score <= 1 for f in found) and scores == sorted(scores, reverse=True)
+
+
+def test_colours_are_those_of_the_things(shared: Path) -> None:
+    onnx = OnnxDetector(str(shared / "weights/detector/yolox_nano_416.onnx"))
+    for name, thing, colour in [
+        ("latte_cake", "cup", "yellow"),
+        ("dog_bicycle", "car", "white"),
+        ("cat_face", "cat", "brown"),
+    ]:
+        found = onnx.look(photograph(shared, name))
+        box = next(f.box for f in found if f.text == thing)
+        colours = [f for f in found if f.kind == "colour" and f.box == box]
+        assert colours and colours[0].text == colour, name
 
 
 def test_what_moves_in_the_picture_moves_in_the_findings(onnx: OnnxDetector, shared: Path) -> None:
@@ -203,7 +216,7 @@ def test_a_transformer_finds_what_its_queries_say(detr: Path) -> None:
         output = detector._model(pixel_values=torch.from_numpy(detector._pixels([picture])))
     best, cls = output.logits[0].sigmoid().max(1)
     wanted = [round(float(b), 3) for b, c in zip(best, cls, strict=True)]
-    assert found and all(f.score in wanted for f in found)
+    assert named(found) and all(f.score in wanted for f in found if f.kind == "object")
     assert all(f.box and 0 <= f.box[0] < f.box[2] <= 96 and 0 <= f.box[1] < f.box[3] <= 48 for f in found)
     assert detector.look(255 - picture) != found
 

@@ -110,6 +110,26 @@ def test_any_number_of_things_is_counted(count: int) -> None:
     assert chinese.sentences[0].endswith("个苹果。") and len(english.winners) == count
 
 
+def test_a_thing_has_its_own_colour() -> None:
+    cup, car = (60.0, 80.0, 120.0, 260.0), (300.0, 80.0, 500.0, 260.0)
+    found = [Finding("colour", "grey", 0.7), Finding("object", "cup", 0.9, cup), Finding("object", "car", 0.9, car)]
+    found += [
+        Finding("colour", "yellow", 0.6, cup),
+        Finding("colour", "red", 0.5, car),
+        Finding("colour", "black", 0.4, car),
+    ]
+    view = Glimpse(1, 0.0, BLANK, tuple(found))
+    assert ask("what color is the cup", view).sentences[0] == "It looks yellow."
+    assert ask("杯子是什么颜色的", view).sentences[0] == "看起来是黄色的。"
+    assert ask("what color is the car", view).sentences[0] == "It looks red and black."
+    assert ask("what color is the wall", view).sentences[0] == "It looks grey."
+
+
+def test_a_table_that_nobody_saw_still_bears_what_stands_on_it() -> None:
+    assert ask("how many bottles are on the table", glimpse("bottle", "bottle")).sentences[0] == "I see two bottles."
+    assert ask("how many bottles are behind the dog", glimpse("bottle", "bottle")).kind == "refusal"
+
+
 def test_a_doubt_is_told() -> None:
     assert ask("what animal is this", glimpse("bear", score=0.35)).sentences[0] == "I think I see a bear."
     assert ask("这是什么动物", glimpse("bear", score=0.35)).sentences[0] == "我好像看到一只熊。"
@@ -157,6 +177,15 @@ def test_every_thing_has_a_name_in_both_languages() -> None:
 def test_a_longer_name_holds_no_shorter_one() -> None:
     assert [m.names for m in naming.mentioned("how many hot dogs and dogs")] == [{"hot dog"}, {"dog"}]
     assert [m.names for m in naming.mentioned("牛奶和自行车")] == [{"bicycle"}]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["is there a phone number", "how much is the apple juice", "where is the bus stop", "有没有手机号", "有苹果汁吗"],
+)
+def test_a_thing_that_only_names_a_sort_is_not_meant(question: str) -> None:
+    assert naming.mentioned(question) == []
+    assert ask(question, glimpse("cell phone", "apple", "bus")).kind == "refusal"
 
 
 def test_photographs_are_counted_and_named(shared: Path) -> None:

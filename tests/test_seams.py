@@ -317,7 +317,8 @@ def test_detectors_name_and_place_things(made: Made, name: str) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (120, 320, 3), dtype=np.uint8)
     found = detector.look(picture)
     assert isinstance(found, tuple) and detector.look(picture) == found
-    assert all(f.kind == "object" and f.text and 0 <= f.score <= 1 and f.box for f in found)
+    assert all(f.kind in ("object", "colour") and f.text and 0 <= f.score <= 1 and f.box for f in found)
+    assert {f.box for f in found if f.kind == "colour"} <= {f.box for f in found if f.kind == "object"}
     for left, top, right, bottom in (f.box for f in found if f.box):
         assert 0 <= left < right <= 320
         assert 0 <= top < bottom <= 120

@@ -1,8 +1,8 @@
 """Detectors: which things are in a picture, and where. People are found like any other thing, and are nobody.
 
 `OnnxDetector` runs a YOLOX or a FastestDet through onnxruntime, `TransformersDetector` the DETR family (RF-DETR,
-D-FINE, RT-DETR, …) through transformers. Both are given a picture and return findings of kind `object`, surest first.
-Neither carries weights. Knows nothing of what a picture is looked at for.
+D-FINE, RT-DETR, …) through transformers. Both are given a picture and return findings of kind `object`, surest first,
+and then the colours of the surest of them. Neither carries weights. Knows nothing of what a picture is looked at for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.backends import hub
-from assistant.backends.ocr import check_picture
+from assistant.backends.ocr import check_picture, colours_within
 from assistant.backends.pixels import Stretched, stretched
 from assistant.errors import WeightsError
 from assistant.events import Finding, Image
@@ -25,6 +25,8 @@ Floats = NDArray[np.float32]
 
 MOST = 100
 """things in a picture, at most; COCO's own measure counts no more"""
+COLOURED = 12
+"""things whose colours are told too"""
 SAME_THING = 0.75
 """of two boxes of different classes that share more of their union, the less sure one is another name for one thing"""
 
@@ -53,6 +55,11 @@ def findings(found: Candidates, names: tuple[str, ...], size: tuple[int, int]) -
         if name and right - left >= 1 and bottom - top >= 1:
             kept.append(Finding("object", name, round(float(found.scores[i]), 3), (left, top, right, bottom)))
     return tuple(kept[:MOST])
+
+
+def coloured(image: Image, things: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The things, and then the main colours of the surest of them, each with its thing's box."""
+    return (*things, *(colour for t in things[:COLOURED] if t.box for colour in colours_within(image, t.box)))
 
 
 # ---------------------------------------------------------------- onnxruntime
@@ -96,7 +103,10 @@ class OnnxDetector:
         self._overlap = overlap
 
     def look(self, image: Image) -> tuple[Finding, ...]:
-        """The things in a picture, uint8 (height, width, 3), red first, of any size. Raises EngineError for another."""
+        """The things in a picture with their colours; uint8 (height, width, 3), red first, of any size.
+
+        Raises EngineError for what is no such picture.
+        """
         check_picture(image)
         network = self._network
         pixels, scale = network.prepare(image, network.size)
@@ -104,7 +114,8 @@ class OnnxDetector:
         found = network.decode(np.asarray(output)[0], network.size)
         sure = found.scores >= self._least_score
         found = Candidates(found.boxes[sure] * scale, found.scores[sure], found.classes[sure])
-        return findings(suppressed(found, self._overlap), self._names, (image.shape[0], image.shape[1]))
+        things = findings(suppressed(found, self._overlap), self._names, (image.shape[0], image.shape[1]))
+        return coloured(image, things)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +288,10 @@ class TransformersDetector:
         self._least_score = least_score
 
     def look(self, image: Image) -> tuple[Finding, ...]:
-        """The things in a picture, uint8 (height, width, 3), red first, of any size. Raises EngineError for another."""
+        """The things in a picture with their colours; uint8 (height, width, 3), red first, of any size.
+
+        Raises EngineError for what is no such picture.
+        """
         import torch
 
         check_picture(image)
@@ -291,7 +305,7 @@ class TransformersDetector:
         corners = np.concatenate([middles - halves, middles + halves], 1) * np.array([width, height] * 2, np.float32)
         sure = scores.max(1) >= self._least_score
         found = Candidates(corners[sure], scores[sure].max(1), scores[sure].argmax(1))
-        return findings(found, self._names, (height, width))
+        return coloured(image, findings(found, self._names, (height, width)))
 
 
 def _load(model: str, device: str) -> tuple[Any, Stretched]:

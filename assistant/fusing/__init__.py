@@ -20,7 +20,7 @@ from assistant.fusing.aiming import Aim, aim, better
 from assistant.fusing.attention import Attended, Query, attend
 from assistant.fusing.coattention import CoAttended, Patch
 from assistant.fusing.pointing import Pointing, pointings
-from assistant.grounding import Grounds, ground
+from assistant.grounding import Grounds, ground, meant
 from assistant.grounding.questions import MEMORIES, Question, read
 
 __all__ = [
@@ -159,7 +159,7 @@ def focus(
             return Focus(mode, why, tuple(Attended(g, 1.0) for g in _spaced(asked, current, glimpses, most)))
         case "attention":
             among = _known(current, glimpses) if asked.past or current is None else [*glimpses]
-            query = Query(asked, None if asked.past else at_s, vector)
+            query = Query(asked, None if asked.past else at_s, vector, meant(asked, among, now_s))
             return Focus(mode, why, attend(query, [g for g in among if _usable(g)], now_s, most))
         case "co-attention":
             return _coattended(asked, current, why, words, vectors, features, size)
@@ -304,6 +304,8 @@ def fuse(
             focused = looked_again(focused, look_again)
     if chosen == "early":
         return _early(focused)
+    if mind_free and chosen != "late" and not focused.attended:
+        return Fusion("none", "there is no picture")
     current = focused.first if chosen == "co-attention" else current
     grounds = _grounds(question, current, glimpses, exchanges, focused, now_s, language, gaze)
     if grounds.kind == "chat":

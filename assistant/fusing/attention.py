@@ -35,6 +35,8 @@ PASSING = 0.6
 """how much a view is worth that is there for a moment only"""
 BLANK = 0.02
 """how much one is worth in which there is nothing to see"""
+MEANT = 12.0
+"""the logarithm of how much more a view is worth that was there when the question says"""
 RECENT_S = 120.0
 """where no word points, a view loses half of its weight in so long"""
 RELEVANCE = 0.6
@@ -43,11 +45,14 @@ RELEVANCE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for: the question as read, when it pointed (None: it did not), and an encoder's vector of it."""
+    """What is looked for: the question as read, when it pointed (None: it did not), an encoder's vector of it, and the
+    glimpses of the thing that it says when it was shown ('the first one').
+    """
 
     asked: Question
     at_s: float | None = None
     vector: Vector | None = None
+    meant: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ def score(query: Query, glimpse: Glimpse, now_s: float, sharpest: float) -> floa
         alike = likeness.named(query.asked, glimpse) / WORDS_TEMPERATURE
     return (
         alike
+        + (MEANT if glimpse.id in query.meant else 0.0)
         + log(nearness(query, glimpse, now_s))
         + log(clearness(glimpse, sharpest))
         + log(likeness.fits(query.asked, glimpse))

@@ -5,9 +5,10 @@ the same matrix (Lu et al., Hierarchical question-image co-attention, 2016; Xion
 2017):
 
     A_v = softmax over patches of C / tau,    A_q = softmax over words of C / tau
-    visible_w = how far C_w. stands out from its own mean,    attention_p = sum over w of visible_w A_v[w, p] A_q[w, p]
+    visible_w = how well the best patch fits w,    attention_p = sum over w of visible_w A_v[w, p] A_q[w, p]
 
-A word that fits nothing in view has an even row and says nothing; a patch that no word means gets nothing. Without an
+A word that fits nothing in view says nothing; a patch that no word means gets nothing. Cosines are taken from each
+word's median first: some words are near to every picture. Without an
 encoder the patches are the regions that the eyes found, and C is the likeness of words and of kinds; with one they are
 cuts of the picture as well, and their features must lie in the text space (an encoder's `embed_regions`): raw patch
 tokens of CLIP and SigLIP do not. Knows no engine.
@@ -71,15 +72,22 @@ class CoAttended:
 # ---------------------------------------------------------------- the matrix
 
 
-def coattend(affinity: Matrix, words: Sequence[str], patches: Sequence[Patch], temperature: float) -> CoAttended:
-    """Words and patches choose each other. `affinity`: (words, patches), any range that `temperature` suits."""
+def coattend(
+    affinity: Matrix, words: Sequence[str], patches: Sequence[Patch], temperature: float, *, absolute: bool
+) -> CoAttended:
+    """Words and patches choose each other. `affinity`: (words, patches), any range that `temperature` suits.
+
+    absolute: an affinity says by itself how well a word fits, 0 to 1; otherwise only how it stands out from the word's
+    others does, as with cosines, which are high for one word everywhere and low for another.
+    """
     if not affinity.size:
         return CoAttended(tuple(patches), (0.0,) * len(patches), tuple(words), (0.0,) * len(words), 0.0)
     scaled = affinity.astype(np.float64) / temperature
+    if not absolute:
+        scaled = scaled - np.median(scaled, axis=1, keepdims=True)
     over_patches, over_words = _softmax(scaled, 1), _softmax(scaled, 0)
-    visible = 1 - np.exp(-(scaled.max(axis=1) - np.median(scaled, axis=1)) / 2)
-    if len(patches) == 1:
-        visible = np.clip(affinity.max(axis=1), 0, 1)
+    best = scaled.max(axis=1)
+    visible = np.clip(best * temperature, 0, 1) if absolute else 1 - np.exp(-best / 2)
     mutual = (visible[:, None] * over_patches * over_words).sum(axis=0)
     total = float(mutual.sum())
     shares = mutual / total if total > 0 else mutual
@@ -123,7 +131,8 @@ def of_regions(asked: Question, glimpse: Glimpse) -> CoAttended:
         )
     rows.append([KIND * kinds.get(patch.box, 0.0) for patch in patches])
     names = [*words, f"({asked.wording or 'anything'})"]
-    return coattend(np.array(rows, np.float32).reshape(len(names), len(patches)), names, patches, WORDS_TEMPERATURE)
+    affinity = np.array(rows, np.float32).reshape(len(names), len(patches))
+    return coattend(affinity, names, patches, WORDS_TEMPERATURE, absolute=True)
 
 
 def _kinds_and_labels(asked: Question, glimpse: Glimpse) -> tuple[dict[Box, float], dict[Box, list[likeness.Text]]]:
@@ -159,7 +168,7 @@ def cuts(height: int, width: int) -> tuple[Patch, ...]:
 
 def of_vectors(words: Sequence[str], vectors: Matrix, patches: Sequence[Patch], features: Matrix) -> CoAttended:
     """Co-attention of words with patches by an encoder's vectors: (words, d) and (patches, d), of length 1."""
-    return coattend(vectors @ features.T, words, patches, TEMPERATURE)
+    return coattend(vectors @ features.T, words, patches, TEMPERATURE, absolute=False)
 
 
 # ---------------------------------------------------------------- the crop

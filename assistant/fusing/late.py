@@ -7,13 +7,12 @@ a line, and what does not fit the room is left out, the oldest first: the contex
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from assistant.events import Box, Finding, Glimpse
 from assistant.fusing.likeness import as_text, trigram_cosine
-from assistant.grounding import wording
+from assistant.grounding import naming, wording
 from assistant.grounding.evidence import Evidence, seen
 from assistant.grounding.words import plain, terms
 
@@ -23,6 +22,9 @@ SAME_PLACE = 0.5
 """two boxes that share so much of their union are of one place"""
 SAME_TEXT = 0.6
 """readings of one line that are less alike contradict each other"""
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+FEW = 6
+"""words that say nothing yet: they are the heading's"""
 SHORT = 80
 """characters of an old view's line"""
 
@@ -42,7 +44,7 @@ def context(
         told = whole(glimpse, now_s, language) if place < WHOLE else shrunk(glimpse, now_s, language)
         if not told:
             continue
-        told = _fitting(told, left, count)
+        told = _fitting(told, left, count) or _cut(shrunk(glimpse, now_s, language), left, count)
         if not told:
             break
         left -= count(told) + 1
@@ -55,7 +57,7 @@ def whole(glimpse: Glimpse, now_s: float, language: str) -> str:
     evidence = [e for e in seen(glimpse) if e.kind in ("paragraph", "code", "object", "colour", "caption")]
     if not evidence:
         return ""
-    lines = [_heading(glimpse, now_s, language), *(_line(e, language) for e in _grouped(evidence))]
+    lines = [_heading(glimpse, now_s, language), *(_line(e, language) for e in _grouped(evidence, language))]
     frame = wording.frames("grounds.disagree", language)
     for one, other in disagreements(glimpse.findings or ()):
         slots = {"a": one.text, "kind_a": one.kind, "score_a": f"{one.score:.2f}"}
@@ -110,10 +112,11 @@ def _says_the_same(one: Finding, other: Finding) -> bool:
 
 def _miscounted(caption: Finding, findings: Sequence[Finding]) -> Iterable[Finding]:
     """Things that a caption counts other than the detector did, as one finding each."""
-    numbers = {word: i for i, word in enumerate("zero one two three four five six seven eight nine ten".split())}
-    for number, name in re.findall(r"\b(\d+|[a-z]+) (?:\w+ )?([a-z]+)\b", plain(caption.text)):
-        said = int(number) if number.isdecimal() else numbers.get(number)
-        same = [f for f in findings if f.kind == "object" and terms(f.text) & terms(name)]
+    words = plain(caption.text).split()
+    for at, word in enumerate(words):
+        said = int(word) if word.isdecimal() else NUMBERS.index(word) if word in NUMBERS else None
+        near = terms(" ".join(words[at + 1 : at + 3]))
+        same = [f for f in findings if f.kind == "object" and terms(f.text) & near]
         if said is not None and same and said != len(same):
             yield Finding("object", f"{len(same)} {same[0].text}", min(f.score for f in same))
 
@@ -129,23 +132,38 @@ def _line(evidence: Evidence, language: str) -> str:
     return wording.filled((frame,), {"kind": evidence.kind, "x": evidence.text, "score": f"{evidence.score:.2f}"})[0]
 
 
-def _grouped(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Things of one name counted, with their place where there is one of them."""
+def _grouped(evidence: Sequence[Evidence], language: str) -> list[Evidence]:
+    """Things of one name counted, colours with the thing that has them, in the language of the reply."""
     found: list[Evidence] = []
-    names = list(dict.fromkeys(e.text for e in evidence if e.kind == "object"))
+    things = [e for e in evidence if e.kind == "object"]
+    names = list(dict.fromkeys(e.text for e in things))
+    of_box = {e.box: e.text for e in things if e.box}
     for e in evidence:
-        if e.kind != "object":
+        if e.kind == "colour":
+            of = naming.called(of_box[e.box], language) if e.box in of_box else ""
+            found.append(replace(e, text=" ".join(filter(None, (wording.colour(e.text, language), of)))))
+        elif e.kind != "object":
             found.append(e)
         elif e.text in names:
             names.remove(e.text)
-            of_it = [o for o in evidence if o.kind == "object" and o.text == e.text]
-            found.append(replace(e, text=f"{len(of_it)} x {e.text}", score=min(o.score for o in of_it)))
+            of_it = [o for o in things if o.text == e.text]
+            text = naming.counted(e.text, len(of_it), language, exact=True)
+            found.append(replace(e, text=text, score=min(o.score for o in of_it)))
     return found
 
 
 def _fitting(text: str, room: int, count: Count) -> str:
-    """As many of the first lines as fit."""
+    """As many of the first lines as fit; none where that is the heading alone."""
     lines = text.split("\n")
+    whole = len(lines) == 1
     while lines and count("\n".join(lines)) > room:
         lines.pop()
-    return "\n".join(lines) if len(lines) > 1 or (lines and "\n" not in text) else ""
+    return "\n".join(lines) if whole or len(lines) > 1 else ""
+
+
+def _cut(text: str, room: int, count: Count) -> str:
+    """As many of the first words as fit; none where those are hardly any."""
+    words = text.split(" ")
+    while len(words) > FEW and count(" ".join(words)) > room:
+        words.pop()
+    return " ".join(words) if len(words) > FEW else ""

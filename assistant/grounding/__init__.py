@@ -22,7 +22,7 @@ from assistant.grounding.words import best_likeness, concept, is_chinese, plain,
 
 evidence_of = seen
 
-__all__ = ["Evidence", "Grounds", "asks_to_see", "evidence_of", "forgetting", "ground", "unread"]
+__all__ = ["Evidence", "Grounds", "asks_to_see", "evidence_of", "forgetting", "ground", "meant", "unread"]
 
 SECOND_COLOUR = 0.6
 """A colour with less than this share of the main one's is not named beside it."""
@@ -110,6 +110,19 @@ def asks_to_see(question: str, language: str = "en") -> bool:
     """Whether what was said may need what the camera shows: anything but small talk and questions about the talk."""
     asked = read(question)
     return not asked.chat and not asked.talk and asked.wording not in ("light", "gaze")
+
+
+def meant(question: Question, glimpses: Sequence[Glimpse], now_s: float) -> frozenset[int]:
+    """The glimpses of the thing that a question about the past says when it was shown: the first, the one before the
+    bottle, the one of five minutes ago; empty where it does not say, or nothing was there.
+    """
+    if not question.past:
+        return frozenset()
+    known = sorted(glimpses, key=lambda g: (g.at_s, g.id))
+    things = shown([(glimpse, seen(glimpse)) for glimpse in known if glimpse.findings])
+    in_view = bool(things) and known[-1].id in things[-1].glimpses
+    at = at_moment(question, things, now_s, in_view)
+    return frozenset(at[0][0].glimpses) if at else frozenset()
 
 
 def forgetting(said: str, language: str = "en") -> tuple[str, str]:
@@ -269,12 +282,20 @@ def _coloured(asked: Question, memory: Memory, language: str) -> Found | None:
         readings = [thing.evidence for thing, _ in at_moment(asked, memory.things, memory.now_s, memory.in_view)]
     else:
         readings = [evidence for _, evidence in memory.sight if any(e.kind == "colour" for e in evidence)][-1:]
-    colours = [e for reading in readings for e in reading if e.kind == "colour"]
+    view = [e for reading in readings for e in reading]
+    things = [t.box for t in objects.meant(asked, view)]
+    if mine := [e for e in view if e.kind == "colour" and e.box is not None and e.box == next(iter(things), None)]:
+        return _in_colours(mine, language)
+    boxes = {e.box for e in view if e.kind == "object"}
+    colours = [e for e in view if e.kind == "colour" and (e.box is None or e.box not in boxes)]
     around = any(a.word in lexicon.words("around") for a in asked.asked)
     whole, thing = [c for c in colours if c.box is None], [c for c in colours if c.box is not None]
     chosen = (whole or thing) if around else (thing or whole)
-    if not chosen:
-        return None
+    return _in_colours(chosen, language) if chosen else None
+
+
+def _in_colours(chosen: Sequence[Evidence], language: str) -> Found:
+    """The first of the colours, and the second where it is about as large."""
     chosen = [c for c in chosen if c.score >= SECOND_COLOUR * chosen[0].score][:2]
     joined = wording.listed([wording.colour(c.text, language) for c in chosen], language)
     return [Ranked(c, c.score) for c in chosen], wording.sentences("grounds.colour", language, {"x": joined})

@@ -140,6 +140,12 @@ def grounds() -> frozenset[str]:
 
 
 @cache
+def compounds() -> frozenset[str]:
+    """What a Chinese word goes on with that then names another thing: 号 after 手机."""
+    return frozenset(_file("objects")["ground"]["compounds"])
+
+
+@cache
 def object_pattern(name: str) -> re.Pattern[str]:
     """A pattern of `objects.toml`. KeyError if there is none of that name."""
     return _joined(_file("objects")["pattern"][name])

@@ -44,11 +44,21 @@ def _in_english(text: str) -> list[Mention]:
         for length in range(LONGEST, 0, -1):
             phrase = " ".join(w[0].removesuffix("'s") for w in words[at : at + length])
             if len(words) - at >= length and (mention := _mention(phrase, words[at].start())):
-                found.append(mention)
+                after = words[at + length][0] if at + length < len(words) else ""
+                if not _is_part(mention, after):
+                    found.append(mention)
                 at += length - 1
                 break
         at += 1
     return found
+
+
+def _is_part(mention: Mention, after: str) -> bool:
+    """Whether an English word only says of which sort the next thing is: no phone in a phone number."""
+    several = (
+        mention.word in (lexicon.called()[mention.called].many, f"{mention.called}s") if not mention.is_kind else True
+    )
+    return not several and bool(after) and after not in lexicon.words("stop")
 
 
 def _in_chinese(text: str) -> list[Mention]:
@@ -58,7 +68,8 @@ def _in_chinese(text: str) -> list[Mention]:
     at = 0
     while at < len(text):
         word = next((text[at : at + n] for n in range(longest, 0, -1) if text[at : at + n] in known), "")
-        if word and (mention := _mention(word, at)):
+        after = text[at + len(word) : at + len(word) + 1]
+        if word and after not in lexicon.compounds() and (mention := _mention(word, at)):
             found.append(mention)
         at += max(1, len(word))
     return found
@@ -78,6 +89,12 @@ def names_of(kind: str) -> frozenset[str]:
 
 
 # ---------------------------------------------------------------- in sentences
+
+
+def called(name: str, language: str) -> str:
+    """What a thing is called in a language, without a number."""
+    thing = lexicon.called().get(name)
+    return thing.chinese if thing is not None and language == "zh" else name
 
 
 def counted(name: str, count: int, language: str, *, exact: bool = False) -> str:

@@ -136,6 +136,17 @@ def _manner(want: Wanted, things: Sequence[Evidence]) -> str:
     return ".yes" if want.form == "whether" else ""
 
 
+def meant(asked: Question, seen: Sequence[Evidence]) -> list[Evidence]:
+    """The things that a question about something of theirs is about ('what colour is the cup on the left'): those that
+    it names, surest first.
+    """
+    text = plain(asked.text)
+    found = naming.mentioned(text)
+    others = _others(text, found)
+    names = frozenset[str]().union(*(m.names for m in found if m not in others))
+    return _on_side(asked, [e for e in seen if e.kind == "object" and e.text in names])
+
+
 def missing(asked: Question, seen: Sequence[Evidence], language: str) -> tuple[str, ...]:
     """The sentences for a thing that was looked for and not found, with what there is of its kind instead; empty where
     the question asks for no such thing.
@@ -163,7 +174,7 @@ def _fitting(want: Wanted, asked: Question, things: Sequence[Evidence]) -> list[
         found = [e for e in found if e.text not in want.beside]
     if want.beside and (anchors := [e for e in things if e.text in want.beside]):
         found = _together(found, anchors)
-    elif want.beside:
+    elif want.beside - lexicon.grounds():  # what things stand on may go unseen, or fill the picture
         return []
     return _on_side(asked, found)
 
