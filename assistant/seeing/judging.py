@@ -6,6 +6,8 @@ millisecond. Knows nothing of time and of memory.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,10 +30,16 @@ BLANK_SHARPNESS = 1.5
 
 def thumbnail(image: Image) -> Thumbnail:
     """The picture in grey, (32, 32), by mean over a grid of sampled pixels."""
-    rows: NDArray[np.intp] = np.linspace(0, image.shape[0] - 1, THUMBNAIL * 4, dtype=np.intp)
-    columns: NDArray[np.intp] = np.linspace(0, image.shape[1] - 1, THUMBNAIL * 4, dtype=np.intp)
-    grey = image[rows[:, None], columns].mean(axis=2, dtype=np.float32)
-    return grey.reshape(THUMBNAIL, 4, THUMBNAIL, 4).mean(axis=(1, 3))
+    rows, columns = _grid(image.shape[0], image.shape[1])
+    sampled = image[rows[:, None], columns].astype(np.float32)
+    grey = (sampled[..., 0] + sampled[..., 1] + sampled[..., 2]) / 3
+    return grey.reshape(THUMBNAIL, 4, THUMBNAIL, 4).mean(axis=3).mean(axis=1)
+
+
+@lru_cache(maxsize=8)
+def _grid(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    cells = 4 * THUMBNAIL
+    return np.linspace(0, height - 1, cells, dtype=np.intp), np.linspace(0, width - 1, cells, dtype=np.intp)
 
 
 def differing(before: Thumbnail, now: Thumbnail) -> int:

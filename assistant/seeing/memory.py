@@ -65,13 +65,19 @@ def thin(glimpses: Sequence[Glimpse], now_s: float, used: Collection[int] = ()) 
 
     `used`: ids that something still refers to; they stay. The newest stays in any case. Doing it again changes nothing.
     """
+    stays = {g.id for g in _without_passing(glimpses, now_s, used)}
     kept: list[Glimpse] = []
-    for glimpse in _without_passing(glimpses, now_s, used):
+    parted = False
+    for glimpse in glimpses:
+        if glimpse.id not in stays:
+            parted = True  # what stood between two views is gone: they may be one now
+            continue
         before = kept[-1] if kept else None
-        if before is not None and _same_view(before, glimpse) and before.id not in used:
+        if parted and before is not None and before.id not in used and _same_view(before, glimpse):
             kept[-1] = replace(glimpse, at_s=before.at_s, findings=glimpse.findings or before.findings)
         else:
             kept.append(glimpse)
+        parted = False
     while len(kept) > KEPT:
         del kept[_least(kept, now_s, used)]
     return kept
@@ -100,7 +106,7 @@ def _passed(glimpse: Glimpse, now_s: float, used: Collection[int]) -> bool:
 
 
 def _same_view(one: Glimpse, other: Glimpse) -> bool:
-    """Two glimpses with nothing between them any more are one, where both pictures are at hand to tell."""
+    """Whether two glimpses show one view, where both pictures are at hand to tell."""
     return one.image is not None and other.image is not None and not changed(one.image, other.image)
 
 
