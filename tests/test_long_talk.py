@@ -10,9 +10,9 @@ import pytest
 from assistant import pacing
 from assistant.backends.scripted import ScriptedCamera
 from assistant.config import load_config
-from assistant.conversation import Devices
 from assistant.running import load_engines, talk_over
 from assistant.sessions.rooms import AUDIBLE, RATE, Room, RoomMicrophone, RoomSpeaker, Sound
+from assistant.talk import Devices
 
 MINUTES = 60
 DRIFT_PPM = 100.0

@@ -21,10 +21,10 @@ from assistant import pacing
 from assistant.backends import load
 from assistant.backends.album import PREFIX, DiskAlbum
 from assistant.backends.scripted import ScriptedEncoder, ScriptedMind
-from assistant.conversation import Rules
 from assistant.errors import EngineError
 from assistant.events import Finding, Image
 from assistant.sessions import looking
+from assistant.talk import Rules
 
 MILK, JUICE, JAM = "OAT MILK|PRICE $2.09", "APPLE JUICE|PRICE $3.49", "PLUM JAM|PRICE $1.19"
 
