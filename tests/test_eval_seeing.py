@@ -46,12 +46,13 @@ def clip(file: Path, *shades: tuple[int, int, int], seconds: float = 2.0) -> Pat
 
 
 def test_answers_and_evidence_are_judged_apart(tmp_path: Path) -> None:
-    path = folder(tmp_path, PRICE, CUPS)
+    path = folder(tmp_path, PRICE, CUPS, COLOUR, COLOUR)
     wordless = evaluate_seeing(path, SENSES)["modes"]["late"]
-    assert (wordless["accuracy"], wordless["context_recall"], wordless["n"]) == (1.0, 0.5, 2)
+    assert (wordless["accuracy"], wordless["context_recall"], wordless["n"]) == (0.5, 0.5, 4)
     assert wordless["by_kind"]["read"] == {"accuracy": 1.0, "context_recall": 1.0, "n": 1}
     wanders = evaluate_seeing(path, SENSES, ScriptedMind(["I am sorry for your loss."]))["modes"]["late"]
     assert (wanders["accuracy"], wanders["context_recall"]) == (0.0, 0.5)
+    assert wanders["by_kind"]["count"] == {"accuracy": 0.0, "context_recall": 1.0, "n": 1}
 
 
 def test_every_way_of_fusing_that_a_mind_takes_is_measured(tmp_path: Path) -> None:
