@@ -17,7 +17,7 @@ import typer
 
 from assistant import __version__
 from assistant.errors import AssistantError, OutputError
-from assistant.options import DEVICES, ENGINES, GENERAL, AsJson, Fusion, IsPlain, configured
+from assistant.options import DEVICES, ENGINES, GENERAL, AsJson, IsPlain, configured
 
 if TYPE_CHECKING:
     from assistant.config import Config
@@ -152,21 +152,25 @@ def hear(
             _print_json(heard)
 
 
-@app.command(epilog='Example: assistant look photo.jpg -q "What does it say?"')
-@configured("--mind", "--eyes", *GENERAL)
+@app.command(epilog='Example: assistant look photo.jpg -q "What does it say?" --show looked.png')
+@configured("--mind", "--eyes", "--detector", "--encoder", "--fusion", *GENERAL)
 def look(
     config: Config,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures, the last one is in view")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="pictures and videos, the last one is in view")
+    ],
     *,
     question: Annotated[str | None, typer.Option("-q", "--question", help="default: describe them")] = None,
-    fusion: Annotated[Fusion | None, typer.Option(help="how sight reaches the mind", show_default=False)] = None,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="draw what was looked at: boxes, text, crop, heat map")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question about pictures, or describe them."""
+    """Answer a question about pictures and videos, or describe them."""
     from assistant import running
 
     _prepare(config, "mind")
-    result = running.look(config, images, question, fusion)
+    result = running.look(config, images, question, show=show)
     if as_json:
         _print_json(result)
     else:
@@ -251,21 +255,31 @@ def eval_hearing(
 
 
 @eval_app.command("seeing", epilog="Example: assistant eval seeing data/images --json")
-@configured("--mind", "--eyes", *GENERAL)
+@configured("--mind", "--eyes", "--detector", "--encoder", *GENERAL)
 def eval_seeing(
     config: Config,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with qa.jsonl and its pictures")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with qa.jsonl, or VQA, COCO, … as they come")],
     *,
+    most: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="no more than N questions, evenly spread", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure seeing: answers that are right, wrong, wrongly refused.
+    """Measure seeing: right answers by every way of fusing, captions, frames.
 
     The sentences that the evidence allows are judged by themselves; with --mind, what that mind makes of them.
     """
     from assistant.sessions.seeing import evaluate_seeing
+    from assistant.sessions.tabling import seeing_tables
+    from assistant.sessions.viewing import Senses
 
     mind = None if config.mind.engine == "auto" else _engine(config, "mind")
-    _print_report(evaluate_seeing(path, _engine(config, "eyes"), mind), as_json)
+    detector, encoder = (_optional(config, slot) for slot in ("detector", "encoder"))
+    report = evaluate_seeing(path, Senses(_engine(config, "eyes"), detector, encoder), mind, most)
+    if as_json:
+        _print_json(report)
+    else:
+        _echo(seeing_tables(report))
 
 
 @bench_app.command("turns", epilog="Example: assistant bench turns --json")
@@ -344,6 +358,11 @@ def _engine(config: Config, slot: str) -> Any:
     if slot in ("recogniser", "voice"):
         running.check_language(config, slot, engine)
     return engine
+
+
+def _optional(config: Config, slot: str) -> Any:
+    """The engine of a slot that may stay empty; None where it does."""
+    return None if getattr(config, slot).engine == "none" else _engine(config, slot)
 
 
 def _play(config: Config, pcm: Any, rate_hz: int) -> None:

@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from assistant import packaged
-from assistant.backends import ENGINES, find
+from assistant.backends import ENGINES, OPTIONAL, find
 from assistant.errors import ConfigError
 
 Table = dict[str, Any]
@@ -73,6 +73,7 @@ class Camera(Section):
     source: DeviceName
     folder_interval_s: Annotated[float, Ge(0.01), Le(3600)]
     watch_interval_s: Annotated[float, Ge(0.05), Le(60)]
+    turned: Literal[0, 90, 180, 270]
 
 
 class Speaker(Section):
@@ -131,8 +132,11 @@ class Mind(EngineSection):
 class Fusion(Section):
     """[fusion]: how sight reaches the mind."""
 
-    mode: Literal["auto", "early", "late"]
+    mode: Literal["auto", "early", "late", "attention", "co-attention"]
     see_wait_s: Annotated[float, Ge(0), Le(30)]
+    frames: Annotated[int, Ge(1), Le(16)]
+    captions: bool
+    disk_mb: Annotated[int, Ge(0), Le(100_000)]
 
 
 class Models(Section):
@@ -158,6 +162,8 @@ class Config(Section):
     recogniser: EngineSection
     mind: Mind
     eyes: EngineSection
+    detector: EngineSection
+    encoder: EngineSection
     voice: EngineSection
     fusion: Fusion
     models: Models
@@ -348,7 +354,7 @@ def _validated(merged: Table, layer: str) -> Config:
         raise ConfigError(f"{layer}: {_explain(error.errors()[0])}") from error
     for slot, known in ENGINES.items():
         section: EngineSection = getattr(config, slot)
-        choices = ["auto", *known]
+        choices = ["none" if slot in OPTIONAL else "auto", *known]
         if section.engine not in choices:
             raise ConfigError(
                 f"{layer}: [{slot}] engine wanted one of {', '.join(choices)}, got '{section.engine}'; "

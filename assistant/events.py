@@ -16,6 +16,10 @@ Samples = NDArray[np.float32]
 Image = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels of the picture"""
+Vector = NDArray[np.float32]
+"""what an encoder makes of a picture or a text: shape (d,), of length 1"""
+Matrix = NDArray[np.float32]
+"""several of them: shape (n, d)"""
 
 HEARING_RATE_HZ = 16_000
 """The rate of all sound that is heard; voices bring their own."""
@@ -146,10 +150,11 @@ def join_words(parts: Sequence[Words]) -> Words:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a sense found in a picture: `kind` is text, code, colour or label; `score` 0 to 1.
+    """One thing that a sense found in a picture: `kind` is text, code, colour, object or caption; `score` 0 to 1.
 
     A text finding is one line as it stands in the picture. A colour finding is an English colour name and its score is
-    the share of the picture (or of the main object) that has it.
+    the share of the picture (or of the main object) that has it. An object finding is one thing of that name: how many
+    there are, and where, follows from all of them.
     """
 
     kind: str
@@ -160,14 +165,29 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Glimpse:
-    """A frame that was worth keeping, and what the eyes found in it (None: not looked at yet)."""
+    """A view that was worth keeping, from `at_s` to `until_s`, and what the eyes found in it (None: not looked at yet).
+
+    `image` is None once the picture lies on disk (see `Album`) or is gone; what was found in it stays. `sharpness` is
+    in grey levels per pixel, 0 where there is nothing to see (a covered lens); `light` the mean brightness, 0 to 1.
+    `features` is an encoder's vector, where there is one, `stored` the height and width of a picture that is not at
+    hand.
+    """
 
     id: int
     at_s: float
-    image: Image
+    image: Image | None
     findings: tuple[Finding, ...] | None = None
     sharpness: float = 0.0
     why: str = "changed"
+    until_s: float = 0.0
+    light: float = 0.5
+    features: Vector | None = None
+    stored: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the picture, in pixels; None where that is not known."""
+        return self.stored if self.image is None else (self.image.shape[0], self.image.shape[1])
 
     @property
     def text(self) -> str:
@@ -177,7 +197,29 @@ class Glimpse:
     @property
     def labels(self) -> tuple[str, ...]:
         """Everything found that is not running text."""
-        return tuple(f.text for f in self.findings or () if f.kind != "text")
+        return tuple(f.text for f in self.findings or () if f.kind not in ("text", "caption"))
+
+    @property
+    def caption(self) -> str:
+        """What a mind said of the picture, empty where none did."""
+        return next((f.text for f in self.findings or () if f.kind == "caption"), "")
+
+    @property
+    def ended_s(self) -> float:
+        """When the view was last there."""
+        return max(self.at_s, self.until_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """Which glimpse a reply looked at, and why: pointed (`word` was said then), newest, fits (it fits the words best)
+    or part (a part of it does).
+    """
+
+    glimpse: int
+    at_s: float
+    reason: str
+    word: str = ""
 
 
 # ---------------------------------------------------------------- speech

@@ -21,7 +21,7 @@ Command = Callable[..., None]
 
 Language = Literal["auto", "en", "zh"]
 Tier = Literal["auto", "builtin", "cpu", "8gb", "24gb", "apple"]
-Fusion = Literal["auto", "early", "late"]
+Fusion = Literal["auto", "early", "late", "attention", "co-attention"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,9 @@ SETTINGS = {
     "--recogniser": Setting("recogniser.engine", str, "who hears, instead of the tier's", "NAME"),
     "--mind": Setting("mind.engine", str, "who answers, instead of the tier's", "NAME"),
     "--eyes": Setting("eyes.engine", str, "who reads pictures, instead of the tier's", "NAME"),
+    "--detector": Setting("detector.engine", str, "who names and counts things", "NAME"),
+    "--encoder": Setting("encoder.engine", str, "who holds pictures against words", "NAME"),
+    "--fusion": Setting("fusion.mode", Fusion, "how sight reaches the mind"),
     "--voice": Setting("voice.engine", str, "who speaks, instead of the tier's", "NAME"),
     "--language": Setting("assistant.language", Language, "what is spoken"),
     "--tier": Setting("assistant.tier", Tier, "how good the engines are to be"),
@@ -50,7 +53,7 @@ SETTINGS = {
     "--no-memory": Setting("assistant.memory", bool, "no glimpse or exchange outlives its turn", value=False),
 }
 DEVICES = ("--microphone", "--camera", "--speaker")
-ENGINES = ("--recogniser", "--mind", "--eyes", "--voice")
+ENGINES = ("--recogniser", "--mind", "--eyes", "--detector", "--encoder", "--fusion", "--voice")
 GENERAL = ("--language", "--tier", "--seed", "--offline")
 
 ConfigFile = Annotated[

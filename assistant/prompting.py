@@ -6,6 +6,7 @@ said, so that the prefix stays the same from turn to turn. Knows no engine: a to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -13,6 +14,8 @@ from assistant import packaged
 from assistant.backends import Message
 from assistant.events import Exchange, Image
 
+_MARK = re.compile(r"[<\[](?=[|/!<A-Za-z_])")
+_QUOTES = re.compile(r'"{2,}|`{3,}')
 TEMPLATE_TOKENS = 5
 """about what a chat template adds to a message"""
 
@@ -29,12 +32,18 @@ def prompt(name: str, language: str = "en") -> str:
 
 def opening(language: str, *, free: bool) -> list[Message]:
     """How every prompt begins: the system prompt, and for a mind that is not `free` a few examples of good answers."""
-    messages = [Message("system", prompt("system", language))]
-    if not free:
-        for line in prompt("examples", language).splitlines():
-            role, _, text = line.partition(": ")
-            messages.append(Message(role, text))
-    return messages
+    system = prompt("system", language)
+    if free:  # one that is not is held to a grammar, and each word more costs it time
+        return [Message("system", f"{system} {prompt('trust', language)}")]
+    examples = (line.partition(": ") for line in prompt("examples", language).splitlines())
+    return [Message("system", system), *(Message(role, text) for role, _, text in examples)]
+
+
+def quoted(text: str) -> str:
+    """Text out of a picture or a talk such that no mind takes it for a mark of its template, or for the end of the data
+    that it stands in: `<|im_end|>`, `</s>`, `[INST]`, three quotes.
+    """
+    return _QUOTES.sub("'", _MARK.sub(r"\g<0> ", text))
 
 
 def compose(
@@ -53,13 +62,14 @@ def compose(
     The opening and the words just said always stay; of the history what `recent` leaves, as heard and not as generated.
     `seen` is what the senses found, as text; it stands in the last message, marked as data.
     """
-    now = prompt("seen", language).replace("{seen}", seen).replace("{said}", said) if seen else said
+    said, seen = quoted(said), quoted(seen)
+    now = prompt("seen", language).replace("{said}", said).replace("{seen}", seen) if seen else said
     begin = opening(language, free=free)
     left = budget_tokens - sum(count(m.text) + TEMPLATE_TOKENS for m in begin) - count(now)
     history: list[Message] = []
     for exchange in recent(exchanges, left, count):
         heard = exchange.heard + (" " + prompt("cut", language) if exchange.cut else "")
-        history += [Message("user", exchange.said), Message("assistant", heard.strip())]
+        history += [Message("user", quoted(exchange.said)), Message("assistant", quoted(heard.strip()))]
     return [*begin, *history, Message("user", now, tuple(images))]
 
 

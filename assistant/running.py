@@ -7,34 +7,31 @@ demo and the bench do the same with devices of their own. Knows the seams and th
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, aclosing, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
 from assistant.addressing import AddressRules
-from assistant.backends import Camera, Microphone, Speaker, load
+from assistant.backends import OPTIONAL, Album, Camera, Microphone, Speaker, load
+from assistant.backends.album import DiskAlbum
 from assistant.backends.keys import Keys
-from assistant.conversation import Devices, Models, Rules, Talk, converse
+from assistant.conversation import converse
 from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
-from assistant.events import HEARING_RATE_HZ, Block, Conversation, Glimpse, Image, Words
-from assistant.fusing import choose_mode, fuse
+from assistant.events import HEARING_RATE_HZ, Block, Conversation, Words
 from assistant.grounding.words import is_chinese
 from assistant.hearing import TurnTaking
 from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
-from assistant.prompting import compose, prompt
-from assistant.replying import think
 from assistant.seeing import Sight
-from assistant.speaking import ReplyText
+from assistant.talk import Devices, Models, Rules, Talk
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
 
@@ -50,7 +47,6 @@ BUILT_IN = {
     "voice": "espeak",
 }
 """what runs on a machine with nothing but packages"""
-SLOTS = tuple(BUILT_IN)
 _APART = ("activity", "endpointing")
 """slots whose engines are loaded in a way of their own"""
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
@@ -80,18 +76,22 @@ def choose(config: Config) -> dict[str, Choice]:
     for slot, built_in in BUILT_IN.items():
         asked = getattr(config, slot).engine
         chosen[slot] = Choice(built_in, "built in") if asked == "auto" else Choice(asked, "asked for")
+    for slot in sorted(OPTIONAL):
+        asked = getattr(config, slot).engine
+        if asked != "none":
+            chosen[slot] = Choice(asked, "asked for")
     return chosen
 
 
 def options(config: Config, slot: str, name: str) -> dict[str, Any]:
     """The keyword arguments of an engine: its table in the configuration, and what all of a kind are told."""
     own = dict(config.options(slot, name))
-    if name in ("llama", "transformers"):
+    if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
         own.setdefault("seed", config.assistant.seed)
     if name in ("llama", "smart_turn"):
         own.setdefault("store", store_settings(config))
-    if name in ("whisper", "transformers", "coqui"):
+    if name in ("whisper", "transformers", "coqui", "siglip", "clip"):
         own.setdefault("offline", config.assistant.offline)
     return own
 
@@ -145,10 +145,13 @@ class Engines:
     eyes: Worker[Any]
     voice: Worker[Any]
     chosen: Mapping[str, Choice]
+    detector: Worker[Any] | None = None
+    encoder: Worker[Any] | None = None
 
     def close(self) -> None:
         """Let the threads end."""
-        for worker in (self.endpointing, self.recogniser, self.mind, self.eyes, self.voice):
+        workers = (self.endpointing, self.recogniser, self.mind, self.eyes, self.voice, self.detector, self.encoder)
+        for worker in filter(None, workers):
             getattr(worker.model, "close", lambda: None)()
             worker.close()
 
@@ -158,7 +161,7 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
     for `endpointing` so much that a talk would not begin without it.
     """
     chosen = choose(config)
-    loading = {slot: hire(config, slot, chosen[slot].name, costs) for slot in SLOTS if slot not in _APART}
+    loading = {slot: hire(config, slot, choice.name, costs) for slot, choice in chosen.items() if slot not in _APART}
     judging = hire_endpointing(config, chosen["endpointing"], costs)
     if pacing.is_virtual():
         endpointing, workers = await judging, [await one for one in loading.values()]
@@ -166,7 +169,7 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
         endpointing, workers = await asyncio.gather(judging, asyncio.gather(*loading.values()))
     judge, chosen["endpointing"] = endpointing
     activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
-    return Engines(activity, judge, *workers, chosen=chosen)
+    return Engines(activity, judge, chosen=chosen, **dict(zip(loading, workers, strict=True)))
 
 
 async def hire_endpointing(config: Config, wanted: Choice, costs: Costs | None = None) -> tuple[Worker[Any], Choice]:
@@ -196,6 +199,7 @@ def rules(config: Config) -> Rules:
         decide_s=turn.decide_s,
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,
+        frames=config.fusion.frames,
         watch_interval_s=config.camera.watch_interval_s,
         budget_tokens=config.mind.budget_tokens,
         memory=config.assistant.memory,
@@ -220,6 +224,10 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
         log.emit("dropped", text=text, why=why)
 
     conversation = Conversation()
+    remembers = config.assistant.memory and config.fusion.disk_mb > 0
+    album = Worker[Album]("album") if remembers else None
+    if album is not None:
+        album.model = DiskAlbum(config.fusion.disk_mb * 1_000_000)
     transcriber = Transcriber(
         engines.recogniser, config.assistant.language, partial, dropped, raw=config.echo.feed == "raw"
     )
@@ -230,7 +238,17 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
         conversation=conversation,
         clock=clock,
         log=log,
-        sight=Sight(devices.camera, engines.eyes, conversation, clock, log),
+        sight=Sight(
+            devices.camera,
+            engines.eyes,
+            conversation,
+            clock,
+            log,
+            senses=[engines.detector] if engines.detector is not None else [],
+            encoder=engines.encoder,
+            album=album,
+            memory=config.assistant.memory,
+        ),
     )
 
 
@@ -283,6 +301,7 @@ async def talk_over(
     finally:
         log.emit("done", exchanges=len(talk.conversation.exchanges), seconds=round(clock.now_s(), 3))
         with ExitStack() as closing:
+            closing.callback(talk.sight.close)
             closing.callback(devices.microphone.close)
             closing.callback(devices.camera.close)
             closing.callback(devices.speaker.close)
@@ -324,7 +343,7 @@ def open_devices(config: Config, clock: Clock) -> Devices:
     with ExitStack() as opened:
         microphone: Microphone = open_microphone(config.microphone.source, clock)
         opened.callback(microphone.close)
-        camera: Camera = open_camera(config.camera.source, clock, config.camera.folder_interval_s)
+        camera: Camera = open_camera(config.camera.source, clock, config.camera.folder_interval_s, config.camera.turned)
         opened.callback(camera.close)
         speaker: Speaker = open_speaker(config.speaker.sink, clock)
         opened.pop_all()
@@ -467,76 +486,43 @@ def demo(config: Config, out: Path, display: Any = None) -> None:
 # ---------------------------------------------------------------- single looks
 
 
-def look(config: Config, images: Sequence[Path], question: str | None, mode: str | None = None) -> dict[str, Any]:
-    """`assistant look`: answer a question about pictures and videos, or describe them; the contract's keys.
+def look(
+    config: Config, paths: Sequence[Path], question: str | None, mode: str | None = None, show: Path | None = None
+) -> dict[str, Any]:
+    """`assistant look`: answer a question about pictures and videos, or describe each; the contract's keys.
 
-    The last picture is the one in view; those before it are memory, a second apart. The weights must be here
-    (`prepare`).
+    The last picture is the one in view; those before it are memory, a second apart. show: where to draw what was looked
+    at. The weights must be here (`prepare`). Raises SourceError, EngineError and OutputError.
     """
-    return pacing.run(_look(config, images, question, mode), fast=False)
+    from assistant.sessions import looking
 
-
-def _views(path: Path) -> Iterator[Image]:
-    """The picture, or one frame a second of a video. Raises SourceError."""
-    from assistant.backends.pictures import open_files
-
-    camera, before = open_files(path, 1.0), None
-    try:
-        for second in itertools.count():
-            now = camera.frame(float(second))
-            if now is None or (before is not None and now.at_s <= before.at_s):
-                return
-            before = now
-            yield now.image
-    finally:
-        camera.close()
-
-
-async def _look(config: Config, images: Sequence[Path], question: str | None, mode: str | None) -> dict[str, Any]:
-    glimpses: list[Glimpse] = []
-    for path in images:
-        for image in _views(path):
-            glimpses.append(Glimpse(len(glimpses) + 1, float(len(glimpses)), image, why="asked"))
     chosen = choose(config)
-    eyes, mind = await asyncio.gather(*(hire(config, slot, chosen[slot].name) for slot in ("eyes", "mind")))
-    mode = mode or config.fusion.mode
-    asked = question or prompt("describe", config.assistant.language)
-    language = language_of(config, asked)
+    engines = {
+        slot: load(slot, chosen[slot].name, **options(config, slot, chosen[slot].name))
+        for slot in ("eyes", "mind", "detector", "encoder")
+        if slot in chosen
+    }
+    language = language_of(config, question) if question else config.assistant.language.replace("auto", "en")
+    told: dict[str, Any] = {"mode": mode or config.fusion.mode, "language": language}
+    told["budget_tokens"] = config.mind.budget_tokens
+    senses = looking.Senses(**engines)
     try:
-        if choose_mode(mode, mind.model.sees)[0] == "late":
-            glimpses = [replace(g, findings=await eyes.call(eyes.model.look, g.image, cost="look")) for g in glimpses]
-        fusion = fuse(
-            asked,
-            glimpses[-1],
-            glimpses,
-            (),
-            mode=mode,
-            mind_sees=mind.model.sees,
-            mind_free=mind.model.free,
-            now_s=float(len(glimpses)),
-            language=language,
-        )
-        messages = compose(
-            asked,
-            (),
-            language=language,
-            seen=fusion.context,
-            images=fusion.images,
-            free=mind.model.free,
-            budget_tokens=config.mind.budget_tokens,
-            count=mind.model.count,
-        )
-        text = ReplyText()
-        async with aclosing(think(mind, messages, fusion, text)) as spans:
-            async for _ in spans:
-                pass
+        if question is not None:
+            done = [looking.answer(looking.watch(paths), question, senses, most=config.fusion.frames, **told)]
+        else:
+            done = [looking.describe(looking.watch([path]), senses, **told) for path in paths]
     finally:
-        for worker in (eyes, mind):
-            getattr(worker.model, "close", lambda: None)()
-            worker.close()
-    evidence = [
-        {"glimpse": g.id, "at_s": g.at_s, "text": f.text, "labels": [f.kind], "crop": f.box, "score": round(f.score, 3)}
-        for g in glimpses
-        for f in g.findings or ()
-    ]
-    return {"answer": text.generated, "mode": fusion.mode, "why": fusion.why, "evidence": evidence}
+        for engine in engines.values():
+            getattr(engine, "close", lambda: None)()
+    if show is not None:
+        looking.draw(done[-1], show)
+    named = len(done) > 1
+    return {
+        "answer": "\n".join(
+            f"{path.name}: {one.answer}" if named else one.answer
+            for path, one in zip(paths if named else paths[-1:], done, strict=True)
+        ),
+        "mode": done[-1].fusion.mode,
+        "why": done[-1].fusion.why,
+        "evidence": [evidence for one in done for evidence in one.evidence],
+    }

@@ -19,11 +19,12 @@ from assistant.backends.scripted import (
     ScriptedRecogniser,
     ScriptedVoice,
 )
-from assistant.conversation import Devices, Models, Rules, Talk, converse
+from assistant.conversation import converse
 from assistant.eventlog import EventLog
 from assistant.events import Conversation, Exchange
 from assistant.pacing import Clock
 from assistant.seeing import Sight
+from assistant.talk import Devices, Models, Rules, Talk
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
 
@@ -63,6 +64,11 @@ class Scene:
     seconds: float | None = None
     pictures: Sequence[Any] = ()
     lines: Sequence[str] = ()
+    eyes: Any = None
+    camera: Any = None
+    album: Any = None
+    detector: Any = None
+    encoder: Any = None
     mind: Any = None
     recogniser: Any = None
     voice: Any = None
@@ -79,13 +85,18 @@ async def hold(scene: Scene) -> Held:
     costs = scene.costs
     mind = await Worker.start("mind", lambda: scene.mind or ScriptedMind(scene.replies), costs)
     voice = await Worker.start("voice", lambda: scene.voice or ScriptedVoice(), costs)
-    eyes = await Worker.start("eyes", lambda: ScriptedEyes(scene.lines), costs)
+    eyes = await Worker.start("eyes", lambda: scene.eyes or ScriptedEyes(scene.lines), costs)
     endpointing = await Worker.start("endpointing", lambda: ScriptedEndOfTurn(), costs)
+    extra = {
+        name: await Worker.start(name, lambda name=name: getattr(scene, name), costs)
+        for name in ("album", "detector", "encoder")
+        if getattr(scene, name) is not None
+    }
     recogniser = await Worker.start("recogniser", lambda: scene.recogniser or ScriptedRecogniser(scene.texts), costs)
     transcriber = Transcriber(
         recogniser, scene.rules.language, lambda w: log.emit("words", text=w.text, final=False, language=w.language)
     )
-    camera = ScriptedCamera(scene.pictures)
+    camera = scene.camera or ScriptedCamera(scene.pictures)
     speaker = scene.speaker(clock)
     microphone = scene.microphone(clock, scene.spans, scene.seconds, scene.block_s)
     talk = Talk(
@@ -95,7 +106,17 @@ async def hold(scene: Scene) -> Held:
         conversation,
         clock,
         log,
-        Sight(camera, eyes, conversation, clock, log),
+        Sight(
+            camera,
+            eyes,
+            conversation,
+            clock,
+            log,
+            senses=[extra["detector"]] if "detector" in extra else [],
+            encoder=extra.get("encoder"),
+            album=extra.get("album"),
+            memory=scene.rules.memory,
+        ),
     )
     held = Held(events, speaker, mind.model, voice.model, talk, microphone)
     talking = asyncio.create_task(converse(talk))
@@ -104,7 +125,7 @@ async def hold(scene: Scene) -> Held:
         talking.cancel()
     await asyncio.wait({talking})
     held.error = asyncio.CancelledError() if talking.cancelled() else talking.exception()
-    for worker in (mind, voice, eyes, recogniser):
+    for worker in (mind, voice, eyes, recogniser, *extra.values()):
         worker.close()
     return held
 

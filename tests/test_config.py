@@ -203,7 +203,7 @@ WRONG = {
     "voice.spede=1": "[voice] has no key 'spede'; did you mean 'speed' of [voice.espeak]?",
     "turn.end=1": "[turn] has no key 'end'; did you mean 'end_s'?",
     "assistant.pause_s=1": "[assistant] has no key 'pause_s'; did you mean 'pause_s' of [turn]?",
-    "fusion.zzz=1": "[fusion] has no key 'zzz'; it knows mode, see_wait_s",
+    "fusion.zzz=1": "[fusion] has no key 'zzz'; it knows mode, see_wait_s, frames, captions, disk_mb",
     "voise.engine=espeak": "there is no section [voise]; did you mean 'voice'?",
     "voice.engine=espaek": "[voice] engine wanted one of auto, espeak, coqui, scripted, got 'espaek'; "
     "did you mean 'espeak'?",

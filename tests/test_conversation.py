@@ -15,10 +15,10 @@ from talking import Scene, hold, talk_through
 from assistant import pacing
 from assistant.addressing import AddressRules
 from assistant.backends.scripted import ScriptedMicrophone, ScriptedMind, ScriptedVoice
-from assistant.conversation import Rules
 from assistant.errors import EngineError
 from assistant.hearing import TurnTaking
 from assistant.prompting import prompt
+from assistant.talk import Rules
 
 LONG = "This is a long answer, it goes on for quite a while. It has a second sentence. And there is a third one too."
 LONG_S = 3.5

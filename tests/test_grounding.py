@@ -123,7 +123,7 @@ def test_a_value_is_labelled_by_its_row() -> None:
 
 def test_a_value_is_labelled_by_the_line_above() -> None:
     label = glimpse("GREEN TEA", "PRICE|WEIGHT", "2.99|250 g")
-    found = {e.text: e.beside for e in seen(label, 0.0) if e.kind in ("money", "amount")}
+    found = {e.text: e.beside for e in seen(label) if e.kind in ("money", "amount")}
     assert found["2.99"][0] == "PRICE" and "WEIGHT" in found["250 g"][:2]
 
 

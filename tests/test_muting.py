@@ -26,13 +26,13 @@ from assistant.backends.keys import OnKey, terminal_keys
 from assistant.backends.pictures import PictureCamera
 from assistant.backends.scripted import ScriptedActivity, ScriptedMicrophone, ScriptedRecogniser
 from assistant.config import load_config
-from assistant.conversation import Devices
 from assistant.errors import ConfigError
 from assistant.events import HearingEvent, Onset, Speaking, Utterance
 from assistant.hearing import TurnTaking, hear
 from assistant.muting import SwitchedMicrophone
 from assistant.pacing import Clock, run
 from assistant.running import address_rules, load_engines, run_session, talk_over
+from assistant.talk import Devices
 from assistant.transcribing import Transcriber, joined
 from assistant.workers import Worker
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from assistant.backends import load
-from assistant.backends.ocr import COLOURS, Ocr, colours
+from assistant.backends.ocr import COLOURS, Ocr, colours, colours_within
 from assistant.errors import EngineError
 
 PAINTS = {
@@ -124,6 +124,16 @@ def test_the_paper_of_a_label_is_not_the_colour_of_the_thing(wall: tuple[int, in
     texts = [(200.0, 130.0 + 50 * i, 440.0, 160.0 + 50 * i) for i in range(5)]
     things = [f for f in colours(np.asarray(picture), texts) if f.box]
     assert things and things[0].text == "orange"
+
+
+def test_the_colour_of_a_boxed_thing_is_that_of_its_inside() -> None:
+    picture = Image.new("RGB", (640, 480), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((100, 100, 200, 300), PAINTS["green"])
+    draw.ellipse((400, 100, 500, 300), PAINTS["red"])
+    image = np.asarray(picture)
+    for box, colour in [((100, 100, 200, 300), "green"), ((400, 100, 500, 300), "red"), ((0, 0, 0.5, 0.5), "white")]:
+        assert [(f.text, f.box) for f in colours_within(image, box)] == [(colour, box)]
 
 
 def test_colours_are_shares_of_known_names() -> None:

@@ -189,7 +189,7 @@ def test_the_same_seed_and_costs_make_the_same_events(stage, corpus):
         return replace(whole, sounds=whole.sounds[:2], replies=(" ".join(whole.replies[0].split()[:40]),))
 
     one = stage.play(scene())
-    assert len(one.all("turn")) == 2
+    assert len(one.heard) == 2
     costlier = replace(stage, costs={**COSTS, "mind.reply.first": 1.0}).play(scene())
     other = stage.play(scene())
     assert one.events == other.events

@@ -96,7 +96,7 @@ def fused(question, *, mode="auto", sees=False, free=False, current=None):
 
 def test_a_seeing_mind_gets_the_picture_and_a_blind_one_what_was_found():
     milk = glimpse(1, "FRESH MILK", "Price $3.49")
-    early = fused("how much is it", sees=True, free=True, current=milk)
+    early = fused("what is this", sees=True, free=True, current=milk)
     assert early.mode == "early" and early.images[0] is milk.image and early.grammar is None
     strong = fused("how much is it", free=True, current=milk)
     assert strong.mode == "late" and "3.49" in strong.context and "FRESH MILK" in strong.context

@@ -196,6 +196,12 @@ def test_the_microphone_ends_whatever_goes_on():
     assert not microphone.over
 
 
+def test_the_microphone_ends_a_while_after_the_last_sound():
+    heard, microphone, _ = hear(Room(0.0), [sound(0.5, "begin", 1.0)], played=[(0.1, speechlike(9.0))], after_s=2.0)
+    assert len(heard) / RATE == pytest.approx(3.5, abs=0.02)
+    assert microphone.over
+
+
 def test_a_background_goes_on_and_on():
     background = speechlike(0.7, level_db=-40)
     heard, _, _ = hear(Room(None), seconds=3.0, background=background)

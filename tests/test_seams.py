@@ -20,6 +20,7 @@ from PIL import ImageDraw
 from assistant.backends import (
     ENGINES,
     Decodes,
+    Encoder,
     EndOfTurn,
     Eyes,
     Message,
@@ -79,6 +80,19 @@ class Made:
             "voice-coqui": lambda: {"model": str(tiny_models.random_voice(place))},
             "eyes-ocr": lambda: {"threads": 1},
             "eyes-scripted": lambda: {"lines": ["FRESH MILK"]},
+            "detector-onnx-yolox": lambda: {"model": shared("weights/detector/yolox_nano_416.onnx")},
+            "detector-onnx-fastestdet": lambda: {"model": shared("weights/detector/fastestdet_352.onnx")},
+            "detector-transformers": lambda: {
+                "model": str(tiny_models.random_detector(place, "d_fine")),
+                "least_score": 0.0,
+            },
+            "detector-scripted": lambda: {"labels": ["cup", "dog"]},
+            "encoder-siglip": lambda: {"model": str(tiny_models.random_encoder(place, "siglip"))},
+            "encoder-clip-values": lambda: {"model": str(tiny_models.random_encoder(place, "clip"))},
+            "encoder-clip-crops": lambda: {
+                "model": str(tiny_models.random_encoder(place, "clip")),
+                "regions": "crops",
+            },
         }
         return makers.get(key, dict)()
 
@@ -101,6 +115,8 @@ ENDPOINTING = ["scripted", "smart_turn", "words"]
 RECOGNISERS = ["scripted", "pocketsphinx", "whisper-fixture", "whisper-random"]
 MINDS = ["scripted", "llama", "transformers-sees", "transformers-reads"]
 EYES = ["scripted", "ocr"]
+DETECTORS = ["scripted", "onnx-yolox", "onnx-fastestdet", "transformers"]
+ENCODERS = ["scripted", "siglip", "clip-values", "clip-crops"]
 VOICES = ["scripted", "espeak", "coqui"]
 
 
@@ -111,6 +127,8 @@ def test_every_engine_is_asked() -> None:
         "recogniser": RECOGNISERS,
         "mind": MINDS,
         "eyes": EYES,
+        "detector": DETECTORS,
+        "encoder": ENCODERS,
         "voice": VOICES,
     }
     assert {slot: set(engines) for slot, engines in ENGINES.items()} == {
@@ -291,6 +309,33 @@ def test_eyes_find_what_is_to_be_read(made: Made, name: str) -> None:
         assert 0 <= left < right <= 320
         assert 0 <= top < bottom <= 120
     assert isinstance(eyes.look(np.zeros((120, 160, 3), np.uint8)), tuple)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detectors_name_and_place_things(made: Made, name: str) -> None:
+    detector: Eyes = made("detector", name)
+    picture = np.random.default_rng(0).integers(0, 256, (120, 320, 3), dtype=np.uint8)
+    found = detector.look(picture)
+    assert isinstance(found, tuple) and detector.look(picture) == found
+    assert all(f.kind in ("object", "colour") and f.text and 0 <= f.score <= 1 and f.box for f in found)
+    assert {f.box for f in found if f.kind == "colour"} <= {f.box for f in found if f.kind == "object"}
+    for left, top, right, bottom in (f.box for f in found if f.box):
+        assert 0 <= left < right <= 320
+        assert 0 <= top < bottom <= 120
+
+
+# ---------------------------------------------------------------- encoders
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_pictures_their_parts_and_texts_are_vectors_of_one_space(made: Made, name: str) -> None:
+    encoder: Encoder = made("encoder", name)
+    picture = label("FRESH MILK")
+    parts = encoder.embed_regions(picture, [(0, 0, 160, 120), (10, 10, 30, 30)])
+    vectors = [encoder.embed_image(picture), encoder.embed_text("fresh milk"), *parts]
+    assert len({v.shape for v in vectors}) == 1 and {v.dtype.name for v in vectors} == {"float32"}
+    assert [float(np.linalg.norm(v)) for v in vectors] == pytest.approx([1.0] * 4, abs=1e-5)
+    assert encoder.embed_regions(picture, []).shape == (0, len(vectors[0]))
 
 
 # ---------------------------------------------------------------- voices

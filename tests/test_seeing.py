@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant import pacing
@@ -20,6 +20,13 @@ RNG = np.random.default_rng(0)
 
 def picture(level, shape=(120, 160, 3)):
     return np.full(shape, level, dtype=np.uint8)
+
+
+def barred(level, shape=(120, 160, 3)):
+    """A picture of one level with black bars: something to see."""
+    image = picture(level, shape)
+    image[:, ::8] = 0
+    return image
 
 
 def noisy(image, amount):
@@ -40,14 +47,15 @@ def test_a_covered_lens_is_not_sharp():
     assert sharpness(picture(3, (1, 1, 3))) == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0, 60, 120, 180, 240]), max_size=80))
 def test_memory_is_bounded_and_never_holds_the_same_view_twice_in_a_row(levels):
     glimpses: list[Glimpse] = []
     for i, level in enumerate(levels):
         glimpses, current = keep(glimpses, Frame(float(i), picture(level)))
-        assert current.image[0, 0, 0] == level
+        assert current.image is not None and current.image[0, 0, 0] == level
     assert len(glimpses) <= KEPT
-    assert all(changed(a.image, b.image) for a, b in pairwise(glimpses))
+    assert all(b.image is not None and changed(a.image, b.image) for a, b in pairwise(glimpses))
     assert [g.id for g in glimpses] == sorted({g.id for g in glimpses})
 
 
@@ -73,8 +81,8 @@ class Watched:
         return Frame(at_s, fitting[-1][1]) if fitting else None
 
     def look(self, image):
-        self.read.append(int(image[0, 0, 0]))
-        return (Finding("text", f"level {image[0, 0, 0]}", 1.0),)
+        self.read.append(int(image[0, 1, 0]))
+        return (Finding("text", f"level {image[0, 1, 0]}", 1.0),)
 
     def close(self):
         pass
@@ -87,14 +95,14 @@ class Lines(list):
 
 def test_what_holds_still_is_read_once_in_the_background_and_what_is_asked_for_at_once():
     async def main():
-        scene = Watched([(0.0, picture(10)), (3.0, picture(200))])
+        scene = Watched([(0.0, barred(90)), (3.0, barred(200))])
         clock, log, conversation = Clock(), Lines(), Conversation()
         clock.start()
         eyes: Worker[Eyes] = await Worker.start("eyes", lambda: scene, {"eyes.look": 0.4})
         sight = Sight(scene, eyes, conversation, clock, log)
         watching = asyncio.create_task(sight.watch(0.5))
         await clock.until(2.9)
-        assert scene.read == [10]
+        assert scene.read == [90]
         await clock.until(3.05)
         glimpse = sight.look(clock.now_s())
         assert glimpse is not None and glimpse.findings is None
@@ -102,8 +110,8 @@ def test_what_holds_still_is_read_once_in_the_background_and_what_is_asked_for_a
         assert known.text == "level 200" and clock.now_s() == pytest.approx(3.45)
         await clock.until(10)
         watching.cancel()
-        assert scene.read == [10, 200]
-        assert [g.text for g in conversation.glimpses] == ["level 10", "level 200"]
+        assert scene.read == [90, 200]
+        assert [g.text for g in conversation.glimpses] == ["level 90", "level 200"]
         assert [fields["id"] for type, fields in log if type == "glimpse"] == [1, 2]
 
     pacing.run(main(), fast=True)

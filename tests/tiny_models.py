@@ -165,3 +165,83 @@ def random_voice(folder: Path, *, phonemes: bool = False, speakers: int = 0) -> 
     torch.save({"model": model.state_dict()}, folder / "model.pth")
     model.config.save_json(str(folder / "config.json"))
     return folder
+
+
+def random_detector(folder: Path, family: str, labels: tuple[str, ...] = ("cup", "dog", "N/A")) -> Path:
+    """A detector of a `family`, d_fine or rf_detr, with its classes and the settings of its pictures, 64 x 64."""
+    import json
+
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+    if family == "rf_detr":
+        from transformers.models.rf_detr.configuration_rf_detr import RfDetrDinov2Config
+
+        dino: Any = RfDetrDinov2Config
+        backbone: Any = dino(
+            hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=8, num_windows=2,
+            mlp_ratio=2, out_features=["stage1", "stage2"], window_block_indexes=[0],
+        )  # fmt: skip
+        config: Any = transformers.RfDetrConfig(
+            backbone_config=backbone, d_model=16, decoder_layers=2, decoder_self_attention_heads=2,
+            decoder_cross_attention_heads=2, num_queries=10, c2f_num_blocks=1, decoder_ffn_dim=16, group_detr=1,
+            **names,
+        )  # fmt: skip
+        settings: dict[str, Any] = {"image_processor_type": "RfDetrImageProcessor", "do_normalize": True}
+    else:
+        hgnet: Any = transformers.HGNetV2Config
+        backbone = hgnet(
+            embedding_size=8, hidden_sizes=[8, 16, 16, 16], depths=[1] * 4, stem_channels=[3, 8, 8],
+            stage_in_channels=[8, 8, 16, 16], stage_mid_channels=[8] * 4, stage_out_channels=[8, 16, 16, 16],
+            stage_num_blocks=[1] * 4, stage_downsample=[False, True, True, True], stage_light_block=[False] * 4,
+            stage_kernel_size=[3] * 4, stage_numb_of_layers=[1] * 4, out_features=["stage2", "stage3", "stage4"],
+        )  # fmt: skip
+        config = transformers.DFineConfig(
+            backbone_config=backbone, encoder_hidden_dim=16, encoder_in_channels=[16] * 3, encoder_ffn_dim=16,
+            encoder_attention_heads=2, d_model=16, num_queries=10, decoder_in_channels=[16] * 3, decoder_ffn_dim=16,
+            decoder_layers=2, decoder_attention_heads=2, num_denoising=0, decoder_n_points=[4] * 3, **names,
+        )  # fmt: skip
+        settings = {"image_processor_type": "RTDetrImageProcessor", "do_normalize": False}
+    transformers.AutoModelForObjectDetection.from_config(config).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({**settings, "size": {"height": 64, "width": 64}}))
+    return folder
+
+
+def random_encoder(folder: Path, family: str, layers: int = 2, words: tuple[str, ...] = ()) -> Path:
+    """An encoder of a `family`, clip or siglip, for pictures of 32 x 32 in patches of 8 x 8, that knows `words`."""
+    import json
+
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    tokenizer = word_tokenizer(words)
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": 8, "projection_dim": 24, "projection_size": 32}
+    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": layers, "num_attention_heads": 2}
+    picture = {"image_size": 32, "patch_size": 8, "projection_dim": 24}
+    kind: Any = {"clip": transformers.CLIPConfig, "siglip": transformers.SiglipConfig}[family]
+    config = kind(text_config={**shape, **text}, vision_config={**shape, **picture}, projection_dim=24)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    processor = {"clip": "CLIPImageProcessor", "siglip": "SiglipImageProcessor"}[family]
+    settings = {"image_processor_type": processor, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def word_tokenizer(words: tuple[str, ...]) -> Any:
+    """A tokenizer of whole words, that puts a mark in front and one behind, as CLIP's does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    known = ("<begin>", "<end>", "<pad>", "<unknown>", *words)
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(known)}, unk_token="<unknown>"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    core.post_processor = processors.TemplateProcessing(
+        single="<begin> $A <end>", special_tokens=[("<begin>", 0), ("<end>", 1)]
+    )
+    marks = {"bos_token": "<begin>", "eos_token": "<end>", "pad_token": "<pad>", "unk_token": "<unknown>"}
+    return PreTrainedTokenizerFast(tokenizer_object=core, **marks)

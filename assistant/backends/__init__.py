@@ -7,14 +7,14 @@ engine is loaded. Knows no engine's inside: each has a module of its own in this
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 from assistant.errors import ConfigError
-from assistant.events import Block, Finding, Frame, Image, Phrase, Played, Samples, Words
+from assistant.events import Block, Box, Finding, Frame, Image, Matrix, Phrase, Played, Samples, Vector, Words
 
 Stop = Callable[[], bool]
 """True once nobody wants the result any more; engines ask per token and per prefill chunk."""
@@ -148,6 +148,26 @@ class Eyes(Protocol):
     def look(self, image: Image) -> tuple[Finding, ...]: ...
 
 
+class Encoder(Protocol):
+    """Pictures and texts as vectors of one space: the nearer two are, the better the one tells what the other shows.
+
+    All vectors are float32 of length 1. Regions of a picture come out in that space too, one row a box.
+    """
+
+    def embed_image(self, image: Image) -> Vector: ...
+    def embed_text(self, text: str) -> Vector: ...
+    def embed_regions(self, image: Image, boxes: Sequence[Box]) -> Matrix: ...
+
+
+class Album(Protocol):
+    """Where pictures go that memory cannot hold, by number; `get` gives None for one that is not there (any more)."""
+
+    def put(self, number: int, image: Image) -> None: ...
+    def get(self, number: int) -> Image | None: ...
+    def drop(self, numbers: Collection[int]) -> None: ...
+    def close(self) -> None: ...
+
+
 # ---------------------------------------------------------------- devices
 
 
@@ -238,9 +258,21 @@ ENGINES: dict[str, dict[str, str]] = {
         "scripted": "scripted:ScriptedMind",
     },
     "eyes": {"ocr": "ocr:Ocr", "scripted": "scripted:ScriptedEyes"},
+    "detector": {
+        "onnx": "detector:OnnxDetector",
+        "transformers": "detector:TransformersDetector",
+        "scripted": "scripted:ScriptedDetector",
+    },
+    "encoder": {
+        "siglip": "encoder:Siglip",
+        "clip": "encoder:Clip",
+        "scripted": "scripted:ScriptedEncoder",
+    },
     "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
 }
 """slot -> name -> module of this package : class"""
+OPTIONAL = frozenset({"detector", "encoder"})
+"""slots that may stay empty: their engine is `none` unless one is named"""
 
 
 def find(slot: str, name: str) -> type[Any]:

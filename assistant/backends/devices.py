@@ -34,23 +34,24 @@ def open_microphone(source: str | int | None, clock: Clock) -> Microphone:
             return LiveMicrophone(device, clock)
 
 
-def open_camera(source: str | int | None, clock: Clock, folder_interval_s: float = 2.0) -> Camera:
+def open_camera(source: str | int | None, clock: Clock, folder_interval_s: float = 2.0, turned: int = 0) -> Camera:
     """The camera that `source` names: a number, an address, a picture, a video, a folder, `none`, or `default`.
 
-    By default it is device 0, and none where there is no camera. Raises DeviceError or SourceError.
+    By default it is device 0, and none where there is no camera. `turned`: degrees clockwise (0, 90, 180, 270) that the
+    pictures of devices and streams are turned by; files say so themselves. Raises DeviceError or SourceError.
     """
     match _word(source):
         case "none":
             return PictureCamera(())
         case int(number):
-            return _live_camera(number, clock)
+            return _live_camera(number, clock, turned)
         case None:
             try:
-                return _live_camera(0, clock)
+                return _live_camera(0, clock, turned)
             except DeviceError:
                 return PictureCamera(())
         case str(address) if "://" in address:
-            return _live_camera(address, clock)
+            return _live_camera(address, clock, turned)
         case str(name):
             return open_files(Path(name).expanduser(), folder_interval_s)
 
@@ -103,7 +104,7 @@ def _is_file(name: str) -> bool:
     return path.suffix.lower() in SOUNDS or path.exists()
 
 
-def _live_camera(source: int | str, clock: Clock) -> Camera:
+def _live_camera(source: int | str, clock: Clock, turned: int) -> Camera:
     from assistant.backends.opencv import Camera as LiveCamera
 
-    return LiveCamera(source, clock)
+    return LiveCamera(source, clock, turned)

@@ -23,6 +23,8 @@ MAIN_COLOUR_SHARE = 0.12
 OBJECT_COLOUR_SHARE = 0.25
 RIM_SHARE = 0.02
 """A shade that the rim has less of is none of the background."""
+INNER = 0.6
+"""the part of a box, from its middle, that is taken for the thing in it"""
 OBJECT_SHARE = (0.03, 0.65)
 """how much of the picture something that stands out from its background may fill"""
 
@@ -65,10 +67,7 @@ class Ocr:
         thing that stands out from its background have its box, and their share is of the thing. Raises EngineError for
         anything that is not such a picture.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise EngineError(
-                f"wanted a picture of uint8 and shape (height, width, 3), got {image.dtype} {image.shape}; convert it"
-            )
+        check_picture(image)
         image = np.ascontiguousarray(image)
         if min(image.shape[:2]) < SMALLEST_SIDE:
             return tuple(colours(image))
@@ -96,6 +95,14 @@ class Ocr:
         except cv2.error:  # its decoder trips over some textures that only look like a code: no code was read
             return found
         return list(dict.fromkeys(found))
+
+
+def check_picture(image: Image) -> None:
+    """Raise EngineError for what is no picture of uint8 and shape (height, width, 3)."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise EngineError(
+            f"wanted a picture of uint8 and shape (height, width, 3), got {image.dtype} {image.shape}; convert it"
+        )
 
 
 def _around(corners: Any) -> Box:
@@ -143,6 +150,25 @@ def colours(image: Image, texts: Sequence[Box] = ()) -> list[Finding]:
         own = _without_paper(names, thing, [[edge * scale for edge in text] for text in texts])
         found += [Finding("colour", name, share, box) for name, share in _shares(own, OBJECT_COLOUR_SHARE)]
     return found
+
+
+def colours_within(image: Image, box: Box) -> list[Finding]:
+    """The main colours of a thing whose box is known, largest first, at most two, with that box.
+
+    Only the inner ellipse counts: the corners of a box are mostly background. The score is the share of it, 0 to 1.
+    """
+    import cv2
+
+    left, top, right, bottom = (int(edge) for edge in box)
+    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    scale = min(1.0, OVERVIEW_SIDE / max(part.shape[:2]))
+    size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    names = colour_names(np.asarray(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32))
+    down, across = (2 * (np.arange(n) + 0.5) / n - 1 for n in names.shape)
+    inner = names[down[:, None] ** 2 + across[None] ** 2 <= INNER**2]
+    found = _shares(inner if inner.size else names, OBJECT_COLOUR_SHARE)
+    return [Finding("colour", name, share, box) for name, share in found[:2]]
 
 
 def _without_paper(

@@ -1,7 +1,7 @@
 """Cameras, and video streams by their address, through OpenCV: a thread that keeps only the newest frame.
 
-Every frame is taken off the device, so that none waits in its buffers and grows old, but only a few a second are made
-pictures. Knows nothing of what is to be seen.
+Every frame is taken off the device, so that none waits in its buffers and grows old, but only those are made pictures
+that somebody looks at. A camera that is lost is waited for. Knows nothing of what is to be seen.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     import cv2
 
 PICTURE_S = 0.1
-"""a frame is made a picture this often: it bounds the age of a picture, and what a webcam's JPEGs cost"""
+"""a frame is made a picture at most this often, however often somebody looks: a webcam's JPEGs cost 4 ms each"""
 LOST_S = 1.0
 """a camera that sends nothing for so long is lost"""
 OPEN_S = 5.0
 """how long a camera may take to answer, and to its first frame"""
+AGAIN_S = 1.0
+"""a lost camera is looked for this often"""
 
 
 def capture(source: int | str) -> cv2.VideoCapture:
@@ -44,11 +46,16 @@ def capture(source: int | str) -> cv2.VideoCapture:
 
 
 class Camera:
-    """A camera by its number, or a stream by its address. Raises DeviceError where there is none."""
+    """A camera by its number, or a stream by its address, turned clockwise by 0, 90, 180 or 270 degrees.
 
-    def __init__(self, source: int | str, clock: Clock) -> None:
+    Raises DeviceError where there is none.
+    """
+
+    def __init__(self, source: int | str, clock: Clock, turned: int = 0) -> None:
         self.name = f"camera {source}" if isinstance(source, int) else source
+        self._source = source
         self._clock = clock
+        self._turns = turned // 90 % 4
         self._capture = capture(source)
         if not self._capture.isOpened():
             self._capture.release()
@@ -59,19 +66,21 @@ class Camera:
         self._newest: tuple[float, Image] | None = None
         self._frame: Frame | None = None
         self._alive_at = time.monotonic()
+        self._wanted = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="assistant-camera", daemon=True)
         self._thread.start()
 
     def frame(self, at_s: float) -> Frame | None:
-        """The newest frame, stamped with when it arrived; None before the first.
+        """The newest picture, stamped with when it arrived, and have the next made; None before the first.
 
-        Raises DeviceError once the camera has sent nothing for a second.
+        Raises DeviceError while the camera has sent nothing for a second; it is looked for, and may come back.
         """
+        self._wanted.set()
         newest = self._newest
         silent_s = time.monotonic() - self._alive_at
         if silent_s > (OPEN_S if newest is None else LOST_S) and not self._closed.is_set():
-            raise DeviceError(f"wanted pictures from {self.name}, it sends none any more; plug it in and start again")
+            raise DeviceError(f"wanted pictures from {self.name}, it sends none any more; plug it in again")
         if newest is not None and (self._frame is None or self._frame.image is not newest[1]):
             self._frame = Frame(max(0.0, self._clock.now_s() - (time.monotonic() - newest[0])), newest[1])
         return self._frame
@@ -83,17 +92,28 @@ class Camera:
         self._capture.release()
 
     def _run(self) -> None:
-        import cv2
-
-        made_at = -PICTURE_S
+        made_at, opened_at = -PICTURE_S, time.monotonic()
         while not self._closed.is_set():
             if not self._capture.grab():
-                self._closed.wait(0.05)
+                if time.monotonic() - max(self._alive_at, opened_at) > LOST_S:
+                    self._capture.release()
+                    self._capture, opened_at = capture(self._source), time.monotonic()
+                self._closed.wait(0.05 if self._capture.isOpened() else AGAIN_S)
                 continue
             now = self._alive_at = time.monotonic()
-            if now - made_at < PICTURE_S:
-                continue
-            ok, image = self._capture.retrieve()
-            if ok:
-                self._newest = now, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-                made_at = now
+            if self._wanted.is_set() and now - made_at >= PICTURE_S:
+                image = self._picture()
+                if image is not None:
+                    self._wanted.clear()
+                    self._newest = now, image
+                    made_at = now
+
+    def _picture(self) -> Image | None:
+        """The frame that was grabbed last; None where it is damaged."""
+        import cv2
+
+        ok, image = self._capture.retrieve()
+        if not ok:
+            return None
+        upright = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        return np.ascontiguousarray(np.rot90(upright, -self._turns)) if self._turns else upright

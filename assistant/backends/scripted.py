@@ -8,16 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import numpy as np
 
 from assistant.backends import Hypothesis, Message, Speech, Stop
 from assistant.backends.files import SilentSpeaker
-from assistant.events import HEARING_RATE_HZ, Block, Finding, Frame, Image, Phrase, Samples, Word, Words
+from assistant.events import (
+    HEARING_RATE_HZ,
+    Block,
+    Box,
+    Finding,
+    Frame,
+    Image,
+    Matrix,
+    Phrase,
+    Samples,
+    Vector,
+    Word,
+    Words,
+)
 from assistant.pacing import Clock
 
 LOUD = 0.05
@@ -196,6 +210,63 @@ class ScriptedEyes:
     def look(self, image: Image) -> tuple[Finding, ...]:
         """The findings of the script."""
         return self._findings
+
+
+class ScriptedDetector:
+    """Finds in every picture the things its script names, side by side from left to right."""
+
+    def __init__(self, labels: Sequence[str] = ()):
+        self._labels = tuple(labels)
+
+    def look(self, image: Image) -> tuple[Finding, ...]:
+        """One finding a thing."""
+        height, width = image.shape[:2]
+        step = width / max(1, len(self._labels))
+        return tuple(
+            Finding("object", label, 1.0, (i * step, 0.0, (i + 1) * step, float(height)))
+            for i, label in enumerate(self._labels)
+        )
+
+
+PLANTED: Mapping[str, tuple[int, int, int]] = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
+"""word -> the shade it stands for, red, green and blue, 0 to 255"""
+SHADE = 60
+"""how far a pixel may be from a shade in each of the three to have it"""
+
+
+class ScriptedEncoder:
+    """Knows the words it was planted with by a shade each: a picture is near a word as far as it has that shade.
+
+    All that is no planted word, and no planted shade, is one direction more.
+    """
+
+    def __init__(self, planted: Mapping[str, Sequence[int]] = PLANTED):
+        self._words = list(planted)
+        self._shades = np.array([planted[word] for word in self._words], np.float32).reshape(-1, 3)
+
+    def embed_image(self, image: Image) -> Vector:
+        """The share of each shade, and of none."""
+        pixels = image[::4, ::4].reshape(-1, 1, 3).astype(np.float32)
+        has = (np.abs(pixels - self._shades) <= SHADE).all(axis=2).mean(axis=0)
+        return _unit(np.append(has, max(0.0, 1.0 - float(has.sum()))))
+
+    def embed_text(self, text: str) -> Vector:
+        """The planted words that occur in it; without any, the direction that stands for the rest."""
+        has = np.array([word in text.lower() for word in self._words], np.float32)
+        return _unit(np.append(has, float(not has.any())))
+
+    def embed_regions(self, image: Image, boxes: Sequence[Box]) -> Matrix:
+        """What `embed_image` says of each part."""
+        rows: list[Vector] = []
+        for left, top, right, bottom in boxes:
+            part = image[int(top) : max(int(top) + 1, round(bottom)), int(left) : max(int(left) + 1, round(right))]
+            rows.append(self.embed_image(part))
+        return np.array(rows, np.float32).reshape(len(rows), len(self._words) + 1)
+
+
+def _unit(values: Any) -> Vector:
+    vector = np.asarray(values, np.float32)
+    return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
 class ScriptedVoice:

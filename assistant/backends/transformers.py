@@ -9,18 +9,14 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from inspect import signature
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from assistant.backends import Message, Stop
+from assistant.backends import Message, Stop, hub
 from assistant.errors import EngineError, WeightsError
 from assistant.events import Image
 
-FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
-"""What is fetched of a repository: many also hold the same weights for other engines."""
 CONTEXT_TOKENS = 4096
 """For the rare configuration that does not tell its own."""
 
@@ -49,7 +45,9 @@ class Transformers:
         import torch
 
         torch.set_num_threads(threads)  # token by token, two threads on two busy cores are three times slower than one
-        self.sees, self._model, self._processor = _have(model, _device(device), offline)
+        self.sees, self._model, self._processor = hub.have(
+            "mind", model, lambda name: _load(name, device), offline=offline
+        )
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
         if not getattr(self._processor, "chat_template", None):
             raise WeightsError(f"wanted a model to talk with, '{model}' has no chat template; take an -Instruct model")
@@ -93,7 +91,7 @@ class Transformers:
             closed.set()
             work.join()
         if failures:
-            raise EngineError(f"wanted a reply, got '{_line(failures[0])}'; try a smaller model") from failures[0]
+            raise EngineError(f"wanted a reply, got '{hub.line(failures[0])}'; try a smaller model") from failures[0]
 
     def _generate(self, inputs: dict[str, Any], streamer: Any, failures: list[BaseException]) -> None:
         import torch
@@ -139,7 +137,9 @@ class Transformers:
                 chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
             )
         except (TemplateError, ValueError, TypeError, IndexError) as error:
-            raise EngineError(f"wanted a chat the model's template takes, got '{_line(error)}'; shorten it") from error
+            raise EngineError(
+                f"wanted a chat the model's template takes, got '{hub.line(error)}'; shorten it"
+            ) from error
         length = encoded["input_ids"].shape[1]
         if length >= self.context_tokens:
             raise EngineError(f"wanted a prompt below {self.context_tokens} tokens, got {length}; shorten it")
@@ -167,11 +167,6 @@ class _Stopped(Exception):
     """Nobody wants the rest."""
 
 
-def _line(error: BaseException) -> str:
-    """The first line that says something."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
 def _before_layers(model: Any, ask: Callable[[], None]) -> None:
     """Call `ask` before every layer of the model, of its text and of its vision part."""
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -184,51 +179,18 @@ def _before_layers(model: Any, ask: Callable[[], None]) -> None:
 # ---------------------------------------------------------------- weights
 
 
-def _have(model: str, device: str, offline: bool) -> tuple[bool, Any, Any]:
-    """What `_load` gives, after fetching the weights where they are not here and that is allowed."""
-    from huggingface_hub import snapshot_download
-    from safetensors import SafetensorError
-
-    folder = Path(model).expanduser()
-    advice = "name a folder with a model, or one on the hub" if folder.exists() else "run once without --offline"
-    try:
-        try:
-            return _load(str(folder) if folder.exists() else model, device)
-        except OSError:
-            if offline or folder.exists():
-                raise
-        advice = "check the name and the network"
-        return _load(snapshot_download(model, allow_patterns=FILES, ignore_patterns="*/*"), device)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise WeightsError(f"wanted the mind '{model}', got '{_line(error)}'; {advice}") from error
-
-
-def _device(device: str) -> str:
-    """What `from_pretrained` is told: auto spreads a model over the GPUs there are."""
-    import torch
-
-    if device != "auto" or torch.cuda.is_available():
-        return device
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def _load(model: str, device: str) -> tuple[bool, Any, Any]:
     """Whether it sees, the model, and its processor (a tokenizer where it does not see), from what is here."""
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-    with _quiet():
-        config = transformers.AutoConfig.from_pretrained(model, local_files_only=True)
-        sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-        kind: Any = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
-        loaded, found = kind.from_pretrained(
-            model, local_files_only=True, dtype="auto", device_map=device, output_loading_info=True
-        )
-        if missing := found["missing_keys"]:  # the library fills them with noise and goes on
-            raise ValueError(f"weights without {len(missing)} of their tensors, {min(missing)} among them")
-        if sees:
-            return sees, loaded, _processor(model, config.model_type)
-        return sees, loaded, transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
+    config = transformers.AutoConfig.from_pretrained(model, local_files_only=True)
+    sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    kind: Any = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
+    loaded = hub.weights(kind, model, device)
+    if sees:
+        return sees, loaded, _processor(model, config.model_type)
+    return sees, loaded, transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
 
 
 def _processor(model: str, family: str) -> Any:
@@ -263,19 +225,3 @@ def _processor(model: str, family: str) -> Any:
     if family == "smolvlm":  # its chat template asks these of the video part, for pictures as well
         made.video_processor = SimpleNamespace(num_frames=1, fps=1)
     return made
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading without the library's progress bar and remarks."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

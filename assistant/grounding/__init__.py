@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
-from assistant.events import Exchange, Glimpse
-from assistant.grounding import lexicon, wording
+from assistant.events import Exchange, Gaze, Glimpse
+from assistant.grounding import lexicon, naming, objects, wording
 from assistant.grounding.comparing import Compared, Side, compare
 from assistant.grounding.evidence import NAME_LABEL, Evidence, is_question, seen, told
-from assistant.grounding.questions import SUMS, Question, read
+from assistant.grounding.questions import MEMORIES, SUMS, Question, read
 from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, shown, sided, title
+from assistant.grounding.remembering import Found, Memory, remember
 from assistant.grounding.words import best_likeness, concept, is_chinese, plain, tokens
 
-__all__ = ["Evidence", "Grounds", "asks_to_see", "ground"]
+evidence_of = seen
+
+__all__ = ["Evidence", "Grounds", "asks_to_see", "evidence_of", "forgetting", "ground", "meant", "unread"]
 
 SECOND_COLOUR = 0.6
 """A colour with less than this share of the main one's is not named beside it."""
@@ -28,6 +32,8 @@ OTHER_COLOUR = 0.45
 """What a thing counts that has not the colour the question speaks of."""
 PERSONAL = frozenset("colour describe thing name title place lines role".split())
 """What sight answers by showing anything at all: no answer to what was asked about the talk."""
+TOLD = 24
+"""glimpses that the context tells of, the newest"""
 ELSEWHERE = 0.8
 """What was heard or said counts less than what is seen, where the question does not ask for it."""
 
@@ -50,30 +56,40 @@ class Grounds:
 
 
 def ground(
-    question: str, glimpses: Sequence[Glimpse], exchanges: Sequence[Exchange], now_s: float, language: str = "en"
+    question: str,
+    glimpses: Sequence[Glimpse],
+    exchanges: Sequence[Exchange],
+    now_s: float,
+    language: str = "en",
+    gaze: Gaze | None = None,
 ) -> Grounds:
     """Decide what answers a question.
 
     glimpses: in any order; those nobody looked at yet count for nothing. exchanges: oldest first. now_s: seconds of the
-    audio clock. language: en or zh, of the reply. KeyError if a prompt file is missing.
+    audio clock. language: en or zh, of the reply. gaze: what was looked at last. KeyError if a prompt file is missing.
     """
     asked = read(question)
-    looked = sorted((g for g in glimpses if g.findings is not None), key=lambda g: (g.at_s, g.id))
-    sight = [(glimpse, seen(glimpse, now_s)) for glimpse in looked]
-    context = wording.context(sight, now_s, language)
-    things = shown([evidence for _, evidence in sight])
     if asked.chat:
-        return _small_talk(question, context, language)
+        return _small_talk(question, "", language)
+    known = sorted(glimpses, key=lambda g: (g.at_s, g.id))
+    sight = [(glimpse, seen(glimpse)) for glimpse in known if glimpse.findings is not None]
+    context = wording.context(sight[-TOLD:], now_s, language)
+    things = shown(sight)
+    in_view = bool(things) and known[-1].id in things[-1].glimpses
+    memory = Memory(known, sight, things, in_view, gaze, now_s)
     if asked.comparing is not None and not asked.talk:
         return _compared(asked, things, context, language)
-    found = _talked(asked, exchanges, now_s, language) if asked.talk else None
+    if asked.wording in MEMORIES:
+        found = remember(asked, memory, language)
+        if found is None:
+            name = "refusal.unseen" if asked.wording in ("sighting", "when_seen", "whereabouts") else "refusal.sight"
+            return _refused(name, f"{asked.wording}: nothing fits", context, language)
+        return _grounded(asked, found, context)
+    found = _talked(asked, exchanges, language) if asked.talk else None
     if not asked.talk or asked.wording not in PERSONAL:
-        found = found or _seen(asked, sight, things, exchanges, now_s, language)
+        found = found or _seen(asked, memory, exchanges, language)
     if found is not None:
-        best, choices = found
-        why = f"{asked.wording}: '{best[0].evidence.text}' scores {best[0].score:.2f}"
-        winners = tuple(r.evidence for r in best)
-        return Grounds("evidence", winners, choices, why, context, wording.grammar(choices))
+        return _grounded(asked, found, context)
     if not sight and not asked.pointing and not asked.talk:
         return Grounds("chat", (), (), "chat: nothing has been seen and nothing is pointed at", context, None)
     return _refused(
@@ -81,13 +97,46 @@ def ground(
     )
 
 
+def _grounded(asked: Question, found: Found, context: str) -> Grounds:
+    best, choices = found
+    what = f"'{best[0].evidence.text}' scores {best[0].score:.2f}" if best else "from memory"
+    return Grounds(
+        "evidence", tuple(r.evidence for r in best), choices, f"{asked.wording}: {what}", context,
+        wording.grammar(choices),
+    )  # fmt: skip
+
+
 def asks_to_see(question: str, language: str = "en") -> bool:
     """Whether what was said may need what the camera shows: anything but small talk and questions about the talk."""
     asked = read(question)
-    return not asked.chat and not asked.talk
+    return not asked.chat and not asked.talk and asked.wording not in ("light", "gaze")
 
 
-Found = tuple[list[Ranked], tuple[str, ...]]
+def meant(question: Question, glimpses: Sequence[Glimpse], now_s: float) -> frozenset[int]:
+    """The glimpses of the thing that a question about the past says when it was shown: the first, the one before the
+    bottle, the one of five minutes ago; empty where it does not say, or nothing was there.
+    """
+    if not question.past:
+        return frozenset()
+    known = sorted(glimpses, key=lambda g: (g.at_s, g.id))
+    things = shown([(glimpse, seen(glimpse)) for glimpse in known if glimpse.findings])
+    in_view = bool(things) and known[-1].id in things[-1].glimpses
+    at = at_moment(question, things, now_s, in_view)
+    return frozenset(at[0][0].glimpses) if at else frozenset()
+
+
+def forgetting(said: str, language: str = "en") -> tuple[str, str]:
+    """Whether it is asked to forget something (that, or all; empty: neither), and what is answered."""
+    words = plain(said).strip(" .?!。？！,，")
+    scope = next(
+        (s for s, name in (("all", "forget_all"), ("that", "forget")) if lexicon.pattern(name).search(words)), ""
+    )
+    return scope, wording.frames("grounds.forgotten", language)[0] if scope else ""
+
+
+def unread(language: str = "en") -> Grounds:
+    """What is said where a picture was not read in time."""
+    return _refused("refusal.unread", "not read in time", "", language)
 
 
 def _small_talk(question: str, context: str, language: str) -> Grounds:
@@ -98,7 +147,7 @@ def _small_talk(question: str, context: str, language: str) -> Grounds:
     for name in ("beyond", "action"):
         if lexicon.pattern(name).search(words):
             return _refused(f"refusal.{name}", f"{name} this room", context, language)
-    said = told([Exchange(0.0, question, "", "", cut=False)], 0.0)
+    said = told([Exchange(0.0, question, "", "", cut=False)])
     fact = next((e for e in said if e.kind == "fact" and e.sense == "said"), None)
     if fact is None and not lexicon.pattern("tells").search(words):
         return Grounds("chat", (), (), "chat: neither sight nor talk is asked for", context, None)
@@ -119,33 +168,59 @@ def _refused(name: str, why: str, context: str, language: str) -> Grounds:
 # ---------------------------------------------------------------- from sight
 
 
-def _seen(
-    asked: Question,
-    sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]],
-    things: Sequence[Shown],
-    exchanges: Sequence[Exchange],
-    now_s: float,
-    language: str,
-) -> Found | None:
-    if asked.wording == "colour":
-        return _coloured(asked, sight, things, language)
+def _seen(asked: Question, memory: Memory, exchanges: Sequence[Exchange], language: str) -> Found | None:
+    """The answer out of what is and was in view; of what was, with how long ago that is."""
+    found = _from_sight(asked, memory, exchanges, language)
+    if found is None or not asked.past or not found[0] or found[0][0].evidence.sense != "sight":
+        return found
     if asked.wording in ("describe", "thing"):
-        return _described(asked, sight, things, language)
+        return found
+    return found[0], wording.then(found[1], _ago(found[0][0].evidence, memory, language), language)
+
+
+def _ago(evidence: Evidence, memory: Memory, language: str) -> str:
+    """How long ago the thing was last in view that a piece of evidence is of."""
+    ended_s = [t.ended_s for t in memory.things if evidence.origin in t.glimpses]
+    ended_s += [g.ended_s for g in memory.glimpses if g.id == evidence.origin]
+    return wording.ago(memory.now_s - (ended_s[0] if ended_s else memory.now_s), language)
+
+
+def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], language: str) -> Found | None:
+    view, size = _view(asked, memory)
+    if (named := objects.answered(asked, view, size, language)) is not None:
+        return [Ranked(e, e.score) for e in named[0]], named[1]
+    if asked.wording == "colour":
+        return _coloured(asked, memory, language)
+    if asked.wording in ("describe", "thing"):
+        return _described(asked, memory, language)
     ranked: list[Ranked] = []
     unnamed = not any(a.weight >= STRONG for a in asked.asked)
-    for thing, recency in at_moment(asked, things):
+    for thing, recency in at_moment(asked, memory.things, memory.now_s, memory.in_view):
         if asked.colours and not _has_colour(asked, thing):
             recency *= OTHER_COLOUR
         ranked += sided(asked, rank(asked, thing.evidence, thing.words, recency))
         if unnamed and any(r.score >= LEAST for r in ranked):
             break  # 'how much is it' is about the newest thing that has an answer
-    if asked.moment == "any" and asked.wording != "lines":
-        ranked += _from_talk(asked, exchanges, now_s)
+    if asked.moment == "any" and not asked.past and asked.wording != "lines":
+        ranked += _from_talk(asked, exchanges)
     ranked = _in_language(asked, sorted(ranked, key=lambda r: -r.score), language)
-    if not ranked or ranked[0].score < LEAST:
-        return None
-    best = ranked[0]
-    return [best], _worded(asked, best.evidence, language)
+    if ranked and ranked[0].score >= LEAST:
+        return [ranked[0]], _worded(asked, ranked[0].evidence, language)
+    looked = any(e.kind == "object" for _, evidence in memory.sight for e in evidence)
+    if looked and view and (none := objects.missing(asked, view, language)):
+        return [Ranked(Evidence("count", Decimal(0), "0", origin=view[0].origin), 1.0)], none
+    return None
+
+
+def _view(asked: Question, memory: Memory) -> tuple[tuple[Evidence, ...], tuple[int, int] | None]:
+    """The evidence of the one picture that a question is about, and its height and width where they are known."""
+    evidence = memory.sight[-1][1] if memory.sight else ()
+    if asked.past:
+        at = at_moment(asked, memory.things, memory.now_s, memory.in_view)
+        evidence = at[0][0].evidence if at else ()
+    newest = max((e.origin for e in evidence), default=0)
+    size = next((g.size for g in memory.glimpses if g.id == newest), None)
+    return tuple(e for e in evidence if e.origin == newest), size
 
 
 def _has_colour(asked: Question, thing: Shown) -> bool:
@@ -161,9 +236,9 @@ def _in_language(asked: Question, ranked: list[Ranked], language: str) -> list[R
     return near[:1] + ranked if near else ranked
 
 
-def _from_talk(asked: Question, exchanges: Sequence[Exchange], now_s: float) -> list[Ranked]:
+def _from_talk(asked: Question, exchanges: Sequence[Exchange]) -> list[Ranked]:
     """Values out of what was said and heard; only those that a content word of the question names."""
-    evidence = [e for e in told(exchanges, now_s) if e.kind not in ("block", "sentence")]
+    evidence = [e for e in told(exchanges) if e.kind not in ("block", "sentence")]
     strong = [a.word for a in asked.asked if a.weight >= STRONG]
     evidence = [
         e for e in evidence if strong and any(best_likeness(w, frozenset(tokens(e.line))) >= 0.8 for w in strong)
@@ -201,51 +276,62 @@ _FRAMES = {
 }  # fmt: skip
 
 
-def _coloured(
-    asked: Question, sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], things: Sequence[Shown], language: str
-) -> Found | None:
+def _coloured(asked: Question, memory: Memory, language: str) -> Found | None:
     """The main colours: of the thing that stands out, or of the picture where its background is asked for."""
-    if asked.moment in ("now", "any"):
-        readings = [evidence for _, evidence in sight if any(e.kind == "colour" for e in evidence)][-1:]
+    if asked.past:
+        readings = [thing.evidence for thing, _ in at_moment(asked, memory.things, memory.now_s, memory.in_view)]
     else:
-        readings = [thing.evidence for thing, _ in at_moment(asked, things)]
-    colours = [e for reading in readings for e in reading if e.kind == "colour"]
+        readings = [evidence for _, evidence in memory.sight if any(e.kind == "colour" for e in evidence)][-1:]
+    view = [e for reading in readings for e in reading]
+    things = [t.box for t in objects.meant(asked, view)]
+    if mine := [e for e in view if e.kind == "colour" and e.box is not None and e.box == next(iter(things), None)]:
+        return _in_colours(mine, language)
+    boxes = {e.box for e in view if e.kind == "object"}
+    colours = [e for e in view if e.kind == "colour" and (e.box is None or e.box not in boxes)]
     around = any(a.word in lexicon.words("around") for a in asked.asked)
     whole, thing = [c for c in colours if c.box is None], [c for c in colours if c.box is not None]
     chosen = (whole or thing) if around else (thing or whole)
-    if not chosen:
-        return None
+    return _in_colours(chosen, language) if chosen else None
+
+
+def _in_colours(chosen: Sequence[Evidence], language: str) -> Found:
+    """The first of the colours, and the second where it is about as large."""
     chosen = [c for c in chosen if c.score >= SECOND_COLOUR * chosen[0].score][:2]
-    names = wording.frames("grounds.colours", language)
-    known = dict(zip(lexicon.colours(), names, strict=True))
-    joined = wording.listed([known.get(c.text, c.text) for c in chosen], language)
+    joined = wording.listed([wording.colour(c.text, language) for c in chosen], language)
     return [Ranked(c, c.score) for c in chosen], wording.sentences("grounds.colour", language, {"x": joined})
 
 
-def _described(
-    asked: Question, sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]], things: Sequence[Shown], language: str
-) -> Found | None:
-    """What there is to be told of a picture: what a detector named, what is written, else the colours."""
-    at = at_moment(asked, things)
-    newest = sight[-1][1] if sight and asked.moment in ("now", "any") else ()
+def _described(asked: Question, memory: Memory, language: str) -> Found | None:
+    """What there is to be told of a picture: what a detector named, what is written, else the colours.
+
+    Of what was in view before, what it was called, and how long ago.
+    """
+    at, sight = at_moment(asked, memory.things, memory.now_s, memory.in_view), memory.sight
+    newest = sight[-1][1] if sight and not asked.past else ()
     evidence = at[0][0].evidence if at and (not newest or any(e.kind in ("line", "object") for e in newest)) else newest
-    objects = list(dict.fromkeys(e.text for e in evidence if e.kind == "object"))
+    named = objects.main_things(evidence) if asked.wording == "thing" else [e for e in evidence if e.kind == "object"]
     block = next((e for e in evidence if e.kind == "block"), None)
-    winners = [e for e in evidence if e.kind == "object"] + ([block] if block else [])
+    winners = [*named, *([block] if block else [])]
     if not winners:
         return None
-    joined = wording.listed(objects, language)
-    name = title(Shown(tuple(evidence), frozenset(), 0.0)) if asked.wording == "thing" else ""
-    slots = {"objects": joined, "text": name or (block.text if block else "")}
-    return [Ranked(e, e.score) for e in winners], wording.sentences("grounds.describe", language, slots)
+    name = title(Shown(tuple(evidence), frozenset())) if asked.wording == "thing" or asked.past else ""
+    text = name or (block.text if block else "")
+    joined = naming.summed([e.text for e in named], language)
+    found = [Ranked(e, e.score) for e in winners]
+    if asked.past and at:
+        slots = {"x": wording.listed([*([joined] if joined else []), *([text] if text else [])], language)}
+        slots["ago"] = wording.ago(memory.now_s - at[0][0].ended_s, language)
+        return found, wording.sentences("grounds.showed", language, slots)
+    slots = {"objects": joined, "text": text}
+    return found, wording.sentences("grounds.describe", language, slots)
 
 
 # ---------------------------------------------------------------- from the talk
 
 
-def _talked(asked: Question, exchanges: Sequence[Exchange], now_s: float, language: str) -> Found | None:
+def _talked(asked: Question, exchanges: Sequence[Exchange], language: str) -> Found | None:
     """What was said, asked or heard: word by word where nothing narrower is asked, else the fact that fits."""
-    evidence = told(exchanges, now_s)
+    evidence = told(exchanges)
     words = [a for a in asked.asked if a.weight >= STRONG]
     if asked.talk == "asked":
         evidence = tuple(e for e in evidence if e.sense == "said" and e.kind == "block" and is_question(e.text))
@@ -303,8 +389,8 @@ def _compared(asked: Question, things: Sequence[Shown], context: str, language: 
     if outcome is None or asked.comparing is None:
         return _refused("refusal.comparison", "no two values to compare", context, language)
     slots = {
-        "does": _translated("comparatives", asked.comparing.word, language),
-        "most": _translated("superlatives", asked.comparing.word, language),
+        "does": wording.table("grounds.comparatives", asked.comparing.word, language),
+        "most": wording.table("grounds.superlatives", asked.comparing.word, language),
         "winner": _called(outcome.winner, language),
         "low": outcome.winner.evidence.text,
         "high": outcome.other.evidence.text,
@@ -327,11 +413,6 @@ def _comparison_frames(asked: Question, outcome: Compared) -> str:
     if asked.comparing.form == "whether":
         return "grounds.compare.yes" if outcome.winner is outcome.asked else "grounds.compare.no"
     return "grounds.compare.which"
-
-
-def _translated(table: str, word: str, language: str) -> str:
-    rows = (line.partition("=") for line in wording.frames(f"grounds.{table}", language))
-    return {name.strip(): text.strip() for name, _, text in rows}.get(word, "")
 
 
 def _called(side: Side, language: str) -> str:

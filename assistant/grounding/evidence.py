@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from functools import lru_cache
 
 from assistant.events import Box, Exchange, Finding, Glimpse
 from assistant.grounding import layout
@@ -37,7 +37,6 @@ class Evidence:
     beside: tuple[str, ...] = ()
     line: str = ""
     score: float = 1.0
-    age_s: float = 0.0
     size: float = 1.0
     sense: str = "sight"
     origin: int = 0
@@ -47,9 +46,26 @@ class Evidence:
 # ---------------------------------------------------------------- sight
 
 
-def seen(glimpse: Glimpse, now_s: float) -> tuple[Evidence, ...]:
-    """All evidence of a glimpse; none of one that has not been looked at."""
-    findings = glimpse.findings or ()
+def seen(glimpse: Glimpse) -> tuple[Evidence, ...]:
+    """All evidence of a glimpse; none of one that has not been looked at. The same findings are read once."""
+    return _evidence(glimpse.id, glimpse.findings or ())
+
+
+def words_of(glimpse: Glimpse) -> frozenset[str]:
+    """The plain words of what stands in a glimpse and of what its things are called; none where nothing in it is a
+    thing.
+    """
+    return _words(glimpse.findings or ())
+
+
+@lru_cache(maxsize=1024)
+def _words(findings: tuple[Finding, ...]) -> frozenset[str]:
+    told = [e.text for e in _evidence(0, findings) if e.kind in ("line", "code", "object")]
+    return frozenset(word for text in told for word in tokens(text))
+
+
+@lru_cache(maxsize=2048)
+def _evidence(origin: int, findings: tuple[Finding, ...]) -> tuple[Evidence, ...]:
     texts = [f for f in findings if f.kind == "text"]
     tallest = max((_letter_height(f.box) for f in texts if f.box), default=1.0) or 1.0
     lines = [_line(f, tallest) for f in texts]
@@ -62,11 +78,12 @@ def seen(glimpse: Glimpse, now_s: float) -> tuple[Evidence, ...]:
         block = block_text(parts)
         found.append(Evidence("block", block, block, line=block, score=sure))
     for finding in findings:
-        if finding.kind in ("code", "colour", "label"):
-            kind = {"label": "object"}.get(finding.kind, finding.kind)
-            found.append(Evidence(kind, finding.text, finding.text, score=finding.score, box=finding.box))
-    found += _counts(finding.text for finding in findings if finding.kind == "label")
-    return tuple(replace(e, age_s=max(0.0, now_s - glimpse.at_s), origin=glimpse.id) for e in found)
+        if finding.kind in ("code", "colour", "object", "caption"):
+            name = finding.text if finding.kind == "object" else ""
+            found.append(
+                Evidence(finding.kind, finding.text, finding.text, line=name, score=finding.score, box=finding.box)
+            )
+    return tuple(replace(e, origin=origin) for e in found)
 
 
 def _line(finding: Finding, tallest: float) -> Line:
@@ -188,14 +205,6 @@ def _ends_like(text: str, endings: frozenset[str]) -> bool:
     return any(plain(w.strip(".,")) in endings for w in text.split()[1:])
 
 
-def _counts(labels: Iterable[str]) -> list[Evidence]:
-    """How many of each thing a detector found."""
-    found: dict[str, int] = {}
-    for label in labels:
-        found[label] = found.get(label, 0) + 1
-    return [Evidence("count", Decimal(n), str(n), beside=(label,), line=label) for label, n in found.items()]
-
-
 # ---------------------------------------------------------------- the talk so far
 
 _SENTENCE = re.compile(r"[^.!?。！？]+(?:\.(?=\d)[^.!?。！？]+)*[.!?。！？]*")
@@ -215,14 +224,13 @@ _QUESTION = re.compile(
 )
 
 
-def told(exchanges: Sequence[Exchange], now_s: float) -> tuple[Evidence, ...]:
+def told(exchanges: Sequence[Exchange]) -> tuple[Evidence, ...]:
     """All evidence of the talk: what the user said, sentence by sentence, and what the user heard."""
     found: list[Evidence] = []
     for index, exchange in enumerate(exchanges):
-        age_s = max(0.0, now_s - exchange.at_s)
         for sense, text in (("said", exchange.said), ("heard", exchange.heard)):
             if text.strip():
-                whole = Evidence("block", text, text.strip(), line=text, sense=sense, origin=index, age_s=age_s)
+                whole = Evidence("block", text, text.strip(), line=text, sense=sense, origin=index)
                 found += [whole, *_of_speech(whole)]
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""The word lists and patterns of `words.toml` and `questions.toml`, read once when first needed.
+"""The word lists and patterns of `words.toml`, `questions.toml` and `objects.toml`, read once when first needed.
 
 Knows what is in the files and nothing of what they are for.
 """
@@ -34,6 +34,19 @@ class Comparative:
     high: bool
     measure: str
     kinds: Kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What people call a thing that a detector names: in English (one, several), in Chinese with its measure word, and
+    the kinds of things it belongs to.
+    """
+
+    one: str
+    many: str
+    chinese: str
+    measure: str
+    kinds: frozenset[str]
 
 
 @cache
@@ -88,3 +101,51 @@ def comparatives() -> tuple[Comparative, ...]:
         Comparative(_joined(c), c["word"], c["high"], c["measure"], c["kinds"])
         for c in _file("questions")["comparative"]
     )
+
+
+# ---------------------------------------------------------------- things
+
+
+@cache
+def called() -> dict[str, Called]:
+    """Every thing of the table by a detector's name for it, and what people call it."""
+    return {
+        name: Called(
+            name, row.get("many", f"{name}s"), row["zh"].split()[0], row.get("one", "个"), frozenset(row["is"].split())
+        )
+        for name, row in _file("objects")["objects"].items()
+    }
+
+
+@cache
+def mentions() -> dict[str, str]:
+    """Every word or phrase for a thing, and that thing's name."""
+    found: dict[str, str] = {}
+    for name, row in _file("objects")["objects"].items():
+        for word in (name, row.get("many", f"{name}s"), *row["en"].split(), *row["zh"].split()):
+            found.setdefault(word, name)
+    return found
+
+
+@cache
+def kinds() -> dict[str, str]:
+    """Every word for a kind of things, and that kind; `thing` is any."""
+    return {word: kind for kind, row in _file("objects")["kinds"].items() for word in row.split()}
+
+
+@cache
+def grounds() -> frozenset[str]:
+    """Things that other things stand on."""
+    return frozenset(_file("objects")["ground"]["things"])
+
+
+@cache
+def compounds() -> frozenset[str]:
+    """What a Chinese word goes on with that then names another thing: 号 after 手机."""
+    return frozenset(_file("objects")["ground"]["compounds"])
+
+
+@cache
+def object_pattern(name: str) -> re.Pattern[str]:
+    """A pattern of `objects.toml`. KeyError if there is none of that name."""
+    return _joined(_file("objects")["pattern"][name])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from assistant.grounding import lexicon
+from assistant.grounding import lexicon, moments
 from assistant.grounding.lexicon import Kinds
 from assistant.grounding.words import concept, is_chinese, plain, stem, tokens
 
@@ -42,9 +42,11 @@ class Question:
     """A question as read.
 
     wording: which sentence frames answer it. kinds: evidence kind -> how well it would answer, 0 to 1. asked: its
-    content words. moment: now, first, second, third, previous or any. talk: said, asked or heard where it asks about
-    the talk, else empty. order: for questions about the talk, first or last. pointing: it points at what is seen. chat:
-    neither sight nor talk answers it. colours, places: of the thing that is asked about.
+    content words. moment: now, first, second, third, previous (the one before), earlier (the newest that is not in
+    view) or any. ago_s: how long ago it says that it was. relation: before or after, where it names what came after or
+    before: `anchor`. talk: said, asked or heard where it asks about the talk, else empty. order: for
+    questions about the talk, first or last. pointing: it points at what is seen. chat: neither sight nor talk answers
+    it. colours, places: of the thing that is asked about.
     """
 
     text: str
@@ -59,6 +61,14 @@ class Question:
     comparing: Comparing | None = None
     colours: frozenset[str] = frozenset()
     places: tuple[tuple[int, int], ...] = ()
+    ago_s: float | None = None
+    relation: str = ""
+    anchor: str = ""
+
+    @property
+    def past(self) -> bool:
+        """It asks about what was, and not about what is in view."""
+        return self.ago_s is not None or bool(self.relation) or self.moment not in ("now", "any")
 
 
 SUMS = frozenset("total subtotal tax tip discount deposit change price".split())
@@ -75,15 +85,23 @@ FACTS: Kinds = {"fact": 1.0, "sentence": 0.85}
 """What answers a question about what the user told."""
 MEASURES = {"": frozenset[str](), "size": frozenset({"mass", "volume", "length", "pieces", "data"})}
 """Measures that a comparison takes, where it takes other than the one of its name."""
-MOMENTS = ("first", "second", "third", "previous")
+MOMENTS = ("first", "second", "third", "previous", "earlier")
+SIGHTINGS = frozenset({"sighting", "whereabouts", "when_seen"})
+"""Wordings that ask for a thing itself: there a 'bottle' is no place where something is written."""
+MEMORIES = SIGHTINGS | {"light", "contrast", "gaze"}
+"""Wordings of what only somebody who has been watching can answer."""
 _EXPIRES = {"older": "expires first", "newer": "expires later"}
 
 
 def read(text: str) -> Question:
     """Read a question. Never fails: what fits nothing is chat."""
     words = plain(text).strip(" .?!。？！,，")
+    ago_s, words = moments.ago(words)
+    relation, anchor, words = moments.relation(words)
     wording, kinds = _kinds(words)
-    talk, order = _talk(words)
+    if relation and wording in ("", "open"):
+        wording, kinds = "describe", {"describe": 1.0}  # 'what was before the bottle'
+    talk, order = _talk(words) if wording not in MEMORIES else ("", "last")
     if talk == "heard":
         wording, kinds = _kinds(lexicon.pattern("heard").sub(" ", words))
     comparing = _comparing(words)
@@ -93,15 +111,19 @@ def read(text: str) -> Question:
         text=text,
         wording=wording,
         kinds=FACTS if talk == "said" else kinds,
-        asked=_asked(words, comparing, personal=bool(talk)),
+        asked=_asked(words, comparing, personal=bool(talk), whole=wording in SIGHTINGS),
         moment=_moment(words, talk),
         talk=talk,
         order=order,
         pointing=bool(lexicon.pattern("pointing").search(words)),
-        chat=not asks or (bool(lexicon.pattern("chat").search(words)) and not talk and comparing is None),
+        chat=not asks
+        or (bool(lexicon.pattern("chat").search(words)) and not talk and comparing is None and wording not in MEMORIES),
         comparing=comparing,
         colours=frozenset() if wording == "colour" else coloured,
         places=tuple(at for word, at in PLACES.items() if any(at) and _mentions(words, [word])),
+        ago_s=ago_s,
+        relation=relation,
+        anchor=anchor,
     )
 
 
@@ -162,21 +184,23 @@ def _form(text: str) -> str:
     return "whether" if lexicon.pattern("whether").search(text) and " or " not in text else "which"
 
 
-def _asked(text: str, comparing: Comparing | None, *, personal: bool) -> tuple[Asked, ...]:
-    """The content words with their weights: what the thing is called weighs much, what it stands on hardly anything."""
+def _asked(text: str, comparing: Comparing | None, *, personal: bool, whole: bool) -> tuple[Asked, ...]:
+    """The content words with their weights: what the thing is called weighs much, what it stands on hardly anything,
+    unless it is asked for as a `whole`.
+    """
     if comparing is not None:
         for row in lexicon.comparatives():
             text = row.pattern.sub(" ", text)
     if is_chinese(text):
         text = lexicon.pattern("talk_filler" if personal else "filler").sub(" ", text)
-    stop = lexicon.words("stop")
+    stop = lexicon.words("stop") | (lexicon.words("watching") if whole else frozenset[str]())
     if personal:
         stop = (stop - lexicon.words("talk_keep")) | lexicon.words("talk_stop")
     found: dict[str, Asked] = {}
     for word in tokens(text):
         letter = len(word) == 1 and word.isascii() and not word.isdigit()
         if word not in stop and word not in PLACES and not letter:
-            found.setdefault(word, Asked(word, 1.0 if personal else _weight(word, text)))
+            found.setdefault(word, Asked(word, 1.0 if personal or whole else _weight(word, text)))
     return tuple(found.values())
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.grounding import lexicon
-from assistant.grounding.evidence import Evidence
+from assistant.events import Glimpse
+from assistant.grounding import lexicon, naming
+from assistant.grounding.evidence import Evidence, words_of
 from assistant.grounding.questions import LABELS, SUMS, Question
 from assistant.grounding.words import best_likeness, concept, plain, tokens
 
@@ -18,6 +19,8 @@ LEAST = 0.5
 """A piece below it answers nothing: better to say that it cannot be seen."""
 NEUTRAL = 0.25
 """How much a piece has to its credit before any word of the question is looked for."""
+VAGUE = 0.4
+"""of how long ago something was said to be, that it may be off"""
 SECOND_LABEL = 0.6
 SAME_PICTURE = {True: 0.75, False: 0.4}
 """What a word is worth that stands elsewhere in the picture: of what belongs to the whole thing (its price), or not."""
@@ -43,30 +46,36 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One thing that was shown: its evidence, the newest reading first, and the words in it."""
+    """One thing that was shown: its evidence, the newest reading first, the words in it, when it was in view, in
+    seconds of the audio clock, and in which glimpses.
+    """
 
     evidence: tuple[Evidence, ...]
     words: frozenset[str]
-    age_s: float
+    began_s: float = 0.0
+    ended_s: float = 0.0
+    glimpses: tuple[int, ...] = ()
 
 
-def shown(readings: Sequence[tuple[Evidence, ...]]) -> tuple[Shown, ...]:
-    """The things shown, oldest first, from the evidence of each glimpse in order of time.
+def shown(sight: Sequence[tuple[Glimpse, tuple[Evidence, ...]]]) -> tuple[Shown, ...]:
+    """The things shown, oldest first, from the glimpses in order of time and their evidence.
 
     Glimpses that follow each other and agree on their values, or where there are none on their words, are of one thing;
     a glimpse with nothing in it but colours is of none.
     """
     things: list[Shown] = []
-    for reading in readings:
-        if not any(e.kind in ("line", "code", "object") for e in reading):
+    for glimpse, reading in sight:
+        words = words_of(glimpse)
+        if not words:
             continue
-        words = frozenset(w for e in reading if e.kind in ("line", "code", "object") for w in tokens(e.text))
-        age_s = min(e.age_s for e in reading)
-        if things and _same_thing(things[-1], Shown(reading, words, age_s)):
-            earlier = things.pop()
-            things.append(Shown((*reading, *_unlike(earlier.evidence, reading)), earlier.words | words, age_s))
+        new = Shown(reading, words, glimpse.at_s, glimpse.ended_s, (glimpse.id,))
+        if things and _same_thing(things[-1], new):
+            before = things.pop()
+            evidence = (*reading, *_unlike(before.evidence, reading))
+            ids = (*before.glimpses, glimpse.id)
+            things.append(Shown(evidence, before.words | words, before.began_s, glimpse.ended_s, ids))
         else:
-            things.append(Shown(reading, words, age_s))
+            things.append(new)
     return tuple(things)
 
 
@@ -97,10 +106,19 @@ def _unlike(earlier: Sequence[Evidence], newer: Sequence[Evidence]) -> tuple[Evi
     )
 
 
-def at_moment(question: Question, things: Sequence[Shown]) -> tuple[tuple[Shown, float], ...]:
-    """The things a question is about with their recency, 0 to 1; empty where it is about one that was not shown."""
+def at_moment(
+    question: Question, things: Sequence[Shown], now_s: float = 0.0, in_view: bool = True
+) -> tuple[tuple[Shown, float], ...]:
+    """The things a question is about with their recency, 0 to 1; empty where it is about one that was not shown.
+
+    now_s: seconds of the audio clock, for 'five minutes ago'. in_view: the newest thing is still there.
+    """
     if not things:
         return ()
+    if question.ago_s is not None:
+        return _ago(things, now_s - question.ago_s, question.ago_s)
+    if question.relation:
+        return _beside_anchor(question, things)
     if question.moment == "now":
         return ((things[-1], 1.0),)
     if question.moment in ("first", "second", "third"):
@@ -108,7 +126,32 @@ def at_moment(question: Question, things: Sequence[Shown]) -> tuple[tuple[Shown,
         return ((things[index], 1.0),) if index < len(things) else ()
     if question.moment == "previous":
         return ((things[-2], 1.0),) if len(things) > 1 else ()
+    if question.moment == "earlier":
+        things = things[:-1] if in_view else things
     return tuple((thing, max(0.6, 1.0 - 0.12 * back)) for back, thing in enumerate(reversed(things)))
+
+
+def _ago(things: Sequence[Shown], at_s: float, ago_s: float) -> tuple[tuple[Shown, float], ...]:
+    """What was in view then or near then, nearest first: people are vague about how long ago something was."""
+
+    def away_s(thing: Shown) -> float:
+        return max(thing.began_s - at_s, at_s - thing.ended_s, 0.0)
+
+    near = sorted((t for t in things if away_s(t) <= VAGUE * ago_s + 2.0), key=away_s)
+    return tuple((thing, max(0.6, 1.0 - 0.12 * place)) for place, thing in enumerate(near))
+
+
+def _beside_anchor(question: Question, things: Sequence[Shown]) -> tuple[tuple[Shown, float], ...]:
+    """What was shown before or after the newest thing that the question names: 'before the bottle'."""
+    words = [word for word in tokens(question.anchor) if word not in lexicon.words("stop")]
+    names = frozenset[str]().union(*(m.names for m in naming.mentioned(question.anchor)))
+    for index in reversed(range(len(things))):
+        named = any(e.kind == "object" and e.text in names for e in things[index].evidence)
+        fitting = sum(best_likeness(word, things[index].words) >= 0.6 for word in words)
+        if named or 2 * fitting >= max(1, len(words)):
+            at = index + (-1 if question.relation == "before" else 1)
+            return ((things[at], 1.0),) if 0 <= at < len(things) else ()
+    return ()
 
 
 def rank(question: Question, evidence: Sequence[Evidence], words: frozenset[str], recency: float = 1.0) -> list[Ranked]:

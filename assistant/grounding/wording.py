@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from assistant.events import Glimpse
+from assistant.grounding import lexicon
 from assistant.grounding.evidence import Evidence
 from assistant.prompting import prompt
 
@@ -21,6 +22,41 @@ _SLOT = re.compile(r"\{(\w+)\}")
 def frames(name: str, language: str) -> tuple[str, ...]:
     """The sentence frames of a prompt file, one a line. KeyError if there is no such file."""
     return tuple(line.strip() for line in prompt(name, language).splitlines() if line.strip())
+
+
+def table(name: str, key: str, language: str) -> str:
+    """The text behind `key =` in a prompt file; empty where it has none."""
+    rows = (line.partition("=") for line in frames(name, language))
+    return {left.strip(): text.strip() for left, _, text in rows}.get(key, "")
+
+
+def ago(seconds: float, language: str) -> str:
+    """How long ago something was, as people say it: to ten seconds, a minute, an hour."""
+    if seconds < 4:
+        key, n = "now", 0
+    elif seconds < 55:
+        key, n = "seconds", round(seconds / 10) * 10 if seconds >= 10 else round(seconds)
+    elif seconds < 3570:
+        key, n = "minutes", round(seconds / 60)
+    else:
+        key, n = "hours", round(seconds / 3600)
+    return _filled(table("grounds.ago", key.removesuffix("s") if n == 1 else key, language), {"n": str(n)})
+
+
+def then(choices: Sequence[str], past: str, language: str) -> tuple[str, ...]:
+    """The same sentences about what was: `past` says how long ago."""
+    frame = frames("grounds.then", language)[0]
+    return tuple(_filled(frame, {"sentence": choice.rstrip(".。"), "ago": past}) for choice in choices)
+
+
+def colour(name: str, language: str) -> str:
+    """What a finding's colour is called."""
+    return dict(zip(lexicon.colours(), frames("grounds.colours", language), strict=True)).get(name, name)
+
+
+def filled(choices: Sequence[str], slots: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of some frames that have all their slots, filled."""
+    return tuple(_filled(f, slots) for f in choices if f and set(_SLOT.findall(f)) <= slots.keys())
 
 
 def sentences(name: str, language: str, slots: Mapping[str, str]) -> tuple[str, ...]:

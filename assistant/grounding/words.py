@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, lru_cache
 
 from assistant.grounding import lexicon
 
@@ -50,13 +50,18 @@ def term(word: str) -> str:
 
 def tokens(text: str) -> list[str]:
     """The plain words of a text in order; Chinese is cut at known words, the rest into pairs of characters."""
+    return list(_tokens(text))
+
+
+@lru_cache(maxsize=16_384)
+def _tokens(text: str) -> tuple[str, ...]:
     text = plain(text)
     for pattern, word in lexicon.phrases():
         text = pattern.sub(word, text)
     found: list[str] = []
     for token in _TOKEN.findall(text):
         found += _cut_chinese(token) if is_chinese(token) else [token]
-    return found
+    return tuple(found)
 
 
 def _cut_chinese(run: str) -> list[str]:

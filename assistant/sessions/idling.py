@@ -17,10 +17,10 @@ import numpy as np
 
 from assistant.backends.files import FileMicrophone, SilentSpeaker
 from assistant.backends.pictures import PictureCamera
-from assistant.conversation import Devices
 from assistant.events import HEARING_RATE_HZ, Image
 from assistant.pacing import Clock
 from assistant.running import Engines, talk_over
+from assistant.talk import Devices
 
 if TYPE_CHECKING:
     from assistant.config import Config

@@ -121,7 +121,7 @@ def outcome(played: Played, end_s: float) -> Outcome:
     over = [h for h in played.heard if h.sound.kind != "turn" and _comes_over(h, speaker)]
     dropped = played.all("draft")
     nobody = [e for e in played.all("utterance") if not _overlaps(e, played.heard) and _gets_answer(e, played)]
-    own = [e for e in nobody if _sounds(speaker, e["began_s"], e["ended_s"])]
+    own = [e for e in nobody if _is_own(e, played)]
     return Outcome(
         number=scene.number,
         kind=scene.kind,
@@ -265,10 +265,6 @@ def _first_sound_s(speaker: RoomSpeaker, from_s: float, to_s: float) -> float | 
     return from_s + int(sounding[0]) / speaker.rate_hz if len(sounding) else None
 
 
-def _sounds(speaker: RoomSpeaker, from_s: float, to_s: float) -> bool:
-    return _first_sound_s(speaker, from_s, to_s) is not None
-
-
 def _overlaps(utterance: Event, heard: Sequence[Heard]) -> bool:
     return any(h.began_s - NEAR_S < utterance["ended_s"] and utterance["began_s"] < h.ended_s + NEAR_S for h in heard)
 
@@ -279,6 +275,19 @@ def _following(event: Event, played: Played) -> list[Event]:
     after = played.events[number + 1 :]
     end = next((n for n, e in enumerate(after) if e["type"] in ("utterance", "onset")), len(after))
     return list(after[:end])
+
+
+def _is_own(utterance: Event, played: Played) -> bool:
+    """Whether nobody's utterance is the assistant's own voice come back: it was speaking and is heard in the room, and
+    nothing else is, or half of the words that were recognised are its own.
+    """
+    if played.scene.room.coupling_db is None:
+        return False
+    if _first_sound_s(played.speaker, utterance["began_s"], utterance["ended_s"]) is None:
+        return False
+    spoken = {word.strip(".,").lower() for e in played.all("playing") for word in e["text"].split()}
+    recognised = _recognised(utterance, played).lower().split()
+    return not played.scene.noise or 2 * sum(word in spoken for word in recognised) >= len(recognised) >= 2
 
 
 def _gets_answer(utterance: Event, played: Played) -> bool:

@@ -7,6 +7,7 @@ Knows no engine, and not who speaks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -312,7 +313,8 @@ class RoomMicrophone:
     """Hears the sounds of a scene as their cues come, the echo of the loudspeaker, and a background that goes on.
 
     `over` is True once all sounds are (or a cue did not come within PATIENCE_S, and those behind it are dropped), and
-    `seconds` have passed; after `limit_s` the microphone ends, whatever is going on. `background` (16 kHz) is repeated.
+    `seconds` have passed. The microphone ends `after_s` later, and after `limit_s`, whatever is going on. `background`
+    (16 kHz) is repeated.
     """
 
     def __init__(
@@ -324,6 +326,7 @@ class RoomMicrophone:
         background: Samples | None = None,
         *,
         seconds: float = 0.0,
+        after_s: float = math.inf,
         limit_s: float = 300.0,
     ) -> None:
         self.over = False
@@ -334,6 +337,7 @@ class RoomMicrophone:
         self._drift = room.drift_ppm * 1e-6
         self._background = background if background is not None and len(background) else np.zeros(BLOCK, np.float32)
         self._seconds = seconds
+        self._after_s = after_s
         self._limit_s = limit_s
         self._waiting = _Waiting(list(sounds))
         self._closed = False
@@ -353,7 +357,10 @@ class RoomMicrophone:
             self._speaker.settle()
             self._await_cue(begin)
             pcm = self._mixed(begin)
-            self.over = not self._waiting.sounds and end_s > max(self._waiting.since_s, self._seconds)
+            done_s = max(self._waiting.since_s, self._seconds)
+            self.over = not self._waiting.sounds and end_s > done_s
+            if self.over and end_s > done_s + self._after_s:
+                return
             yield Block(begin / RATE, pcm)
             begin += BLOCK
 

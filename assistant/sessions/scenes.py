@@ -6,6 +6,7 @@ scripted mind answers. Knows no engine and runs nothing: `turns` does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ SHORT_WORDS, LONG_WORDS, LONGEST_WORDS = 12, 110, 330
 QUIET_DB = SPEECH_DB - 20.0
 """no pause that is put in is louder"""
 SILENCE_S = 60.0
+AFTER_S = 8.0
+"""a turn that is not answered by then is missed"""
 LIMIT_S = 240.0
 QUIET_S, NOISE_S = 5.0, 30.0
 """of background, before it is repeated"""
@@ -74,7 +77,7 @@ SHORTEST_INTERRUPTION_S = 0.7
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """One scene. `noise` names what is in the background, at `snr_db`; empty: a quiet room. `replies` are the scripted
-    mind's. The microphone lasts `seconds` at least and `limit_s` at most.
+    mind's. The microphone lasts `seconds` at least, `after_s` longer than the last sound at most, and `limit_s`.
     """
 
     number: int
@@ -86,6 +89,7 @@ class Scene:
     snr_db: float | None
     replies: tuple[str, ...]
     seconds: float = 0.0
+    after_s: float = math.inf
     limit_s: float = LIMIT_S
 
     @property
@@ -175,7 +179,8 @@ def draw(
         case _:
             raise ValueError(f"wanted one of {', '.join(SHARES)}, got '{kind}'")
     replies = tuple(answer(rng, words) for _ in range(4 if kind == "turns" else 2))
-    return Scene(number, kind, room, tuple(sounds), background, noise, snr_db, replies, seconds)
+    after_s = math.inf if words == LONGEST_WORDS else AFTER_S
+    return Scene(number, kind, room, tuple(sounds), background, noise, snr_db, replies, seconds, after_s)
 
 
 # ---------------------------------------------------------------- what is said

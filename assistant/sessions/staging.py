@@ -20,18 +20,20 @@ from assistant import pacing
 from assistant.backends import Camera, Speech, Stop, Voice
 from assistant.backends.pictures import PictureCamera
 from assistant.backends.scripted import ScriptedMind
-from assistant.conversation import Devices
 from assistant.echo import EchoFreeMicrophone
 from assistant.eventlog import Event
 from assistant.pacing import Clock, Costs
 from assistant.running import Choice, Engines, load_engines, talk_over
 from assistant.sessions.rooms import Heard, RoomMicrophone, RoomSpeaker
 from assistant.sessions.scenes import Scene, phrases_of_answers
+from assistant.talk import Devices
 from assistant.workers import Worker
 
 if TYPE_CHECKING:
     from assistant.config import Config
 
+PATIENCE_S = 180.0
+"""the last answer may take that long"""
 MIND = Choice("scripted", "long answers on demand, at the real mind's costs")
 
 
@@ -114,9 +116,12 @@ def workers(engines: Engines) -> list[Worker[Any]]:
 
 
 async def perform(config: Config, engines: Engines, scene: Scene, camera: Camera | None = None) -> Played:
-    """Hold the talk of a scene on the running loop, the microphone behind the same echo canceller as a live one."""
+    """Hold the talk of a scene on the running loop, the microphone behind the same echo canceller as a live one.
+
+    A talk that goes on for PATIENCE_S after its microphone has ended is ended, and that is a trouble of its own.
+    """
     events: list[Event] = []
-    room: list[tuple[RoomMicrophone, RoomSpeaker]] = []
+    room: list[tuple[RoomMicrophone, RoomSpeaker, Clock]] = []
 
     def open_devices(clock: Clock) -> Devices:
         speaker = RoomSpeaker(clock, scene.room.drift_ppm)
@@ -127,16 +132,23 @@ async def perform(config: Config, engines: Engines, scene: Scene, camera: Camera
             scene.sounds,
             scene.background,
             seconds=scene.seconds,
+            after_s=scene.after_s,
             limit_s=scene.limit_s,
         )
-        room.append((microphone, speaker))
+        room.append((microphone, speaker, clock))
         return Devices(EchoFreeMicrophone(microphone, speaker), camera or PictureCamera([]), speaker)
 
     before_s = engines.mind.busy_s + engines.voice.busy_s + engines.eyes.busy_s
-    talk = await talk_over(config, engines, open_devices, (events.append,))
-    microphone, speaker = room[0]
-    origin_s = asyncio.get_running_loop().time() - talk.clock.now_s()
-    return Played(scene, tuple(events), microphone.heard, speaker, talk.models.busy_s - before_s, origin_s)
+    try:
+        async with asyncio.timeout(scene.limit_s + PATIENCE_S):
+            await talk_over(config, engines, open_devices, (events.append,))
+    except TimeoutError:
+        ended = {"where": "talk", "message": "did not end by itself", "kept_going": False}
+        events.append({"at_s": events[-1]["at_s"], "type": "trouble", **ended})
+    microphone, speaker, clock = room[0]
+    busy_s = engines.mind.busy_s + engines.voice.busy_s + engines.eyes.busy_s - before_s
+    origin_s = asyncio.get_running_loop().time() - clock.now_s()
+    return Played(scene, tuple(events), microphone.heard, speaker, busy_s, origin_s)
 
 
 def set_stage(config: Config, costs: Costs | None = None) -> Stage:

@@ -1,0 +1,84 @@
+"""Models in the file format of the Hugging Face hub: from a folder, from its cache, or fetched once.
+
+What is here is used without asking the hub. Imports its libraries when something is loaded, not before. Knows no
+engine: each hands in how it loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from assistant.errors import WeightsError
+
+T = TypeVar("T")
+
+FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
+"""What is fetched of a repository: many also hold the same weights for other engines."""
+
+
+def have(slot: str, model: str, load: Callable[[str], T], *, offline: bool) -> T:
+    """What `load` makes of a folder or of a name on the hub, after fetching it where it is not here.
+
+    `slot` is what the error calls it. Raises WeightsError where the weights are missing, cannot be had or are damaged.
+    """
+    from huggingface_hub import snapshot_download
+    from safetensors import SafetensorError
+
+    folder = Path(model).expanduser()
+    advice = "name a folder with a model, or one on the hub" if folder.exists() else "run once without --offline"
+    try:
+        try:
+            with quiet():
+                return load(str(folder) if folder.exists() else model)
+        except OSError:
+            if offline or folder.exists():
+                raise
+        advice = "check the name and the network"
+        fetched = snapshot_download(model, allow_patterns=FILES, ignore_patterns="*/*")
+        with quiet():
+            return load(fetched)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(f"wanted the {slot} '{model}', got '{line(error)}'; {advice}") from error
+
+
+def weights(kind: Any, model: str, device: str) -> Any:
+    """A model of a class of transformers, from what is here. Raises ValueError where tensors are missing."""
+    loaded, found = kind.from_pretrained(
+        model, local_files_only=True, dtype="auto", device_map=_device(device), output_loading_info=True
+    )
+    if missing := found["missing_keys"]:  # the library fills them with noise and goes on
+        raise ValueError(f"weights without {len(missing)} of their tensors, {min(missing)} among them")
+    return loaded.eval()
+
+
+def _device(device: str) -> str:
+    """What `from_pretrained` is told: auto spreads a model over the GPUs there are."""
+    import torch
+
+    if device != "auto" or torch.cuda.is_available():
+        return device
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def line(error: BaseException) -> str:
+    """The first line of an error that says something."""
+    return next((text.strip() for text in str(error).splitlines() if text.strip()), type(error).__name__)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Loading without the library's progress bar and remarks."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
