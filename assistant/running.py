@@ -217,7 +217,8 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
     """A conversation that has not begun."""
 
     def partial(words: Words) -> None:
-        log.emit("words", text=words.text, final=False, language=words.language, words=words.timed)
+        stable = transcriber.stable
+        log.emit("words", text=words.text, final=False, language=words.language, words=words.timed, stable=stable)
 
     def dropped(text: str, why: str) -> None:
         log.emit("dropped", text=text, why=why)

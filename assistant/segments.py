@@ -18,6 +18,9 @@ from assistant.guards import VOICE_P
 
 AFTER_S = 0.03
 """so much sound after a voice shows that its last word is whole"""
+GAP_S = 0.01
+"""so much sound may be missing, or be there twice, before it counts: clocks are not exact"""
+MOST = round(MOST_S * HEARING_RATE_HZ)
 SOON_S = 1e-6
 """times closer together are the same"""
 
@@ -47,28 +50,36 @@ class Sound:
     """the newest hypothesis is about the sound up to here"""
     doubt: tuple[str, str] | None = None
     """what was not believed of late, and why"""
+    final: bool = False
     heard: Words = field(default_factory=lambda: Words(""))
     """the newest words, tentative or final"""
 
+    @property
+    def stable(self) -> int:
+        """How many of the words that were heard stay whatever is said next."""
+        return len(self.heard.words) if self.final else len(self.agreed.stable)
+
     def add(self, block: Block, p_voice: float) -> None:
-        """Add sound that follows; what is here already is left out."""
-        if block.at_s < self.end_s - SOON_S:
+        """Add sound that follows. What is here already is left out; what is missing is silence."""
+        length_s, missing_s = block.end_s - block.at_s, block.at_s - self.end_s
+        if missing_s < -length_s / 2:
             return
+        if GAP_S < missing_s < math.inf:
+            silence = np.zeros(round(missing_s * HEARING_RATE_HZ), np.float32)
+            self.blocks.append((Block(self.end_s, silence), 0.0))
         self.blocks.append((block, p_voice))
         self.end_s = block.end_s
         if p_voice >= VOICE_P:
-            self.voiced_s += block.end_s - block.at_s
+            self.voiced_s += length_s
             self.voice_ended_s = block.end_s
         self.news.set()
 
     def go_on(self) -> None:
-        """Take over the sound and the knowledge of the segment that this one goes on from; silence fills the gap."""
+        """Take over the sound and the knowledge of the segment that this one goes on from."""
         before, self.resumes = self.resumes, None
         if before is None:
             return
-        gap = round((self.blocks[0][0].at_s - before.end_s) * HEARING_RATE_HZ) if self.blocks else 0
-        filled = [(Block(before.end_s, np.zeros(gap, np.float32)), 0.0)] if gap > 0 else []
-        self.blocks = [*before.blocks, *filled, *self.blocks]
+        self.blocks = [*before.blocks, *self.blocks]
         self.voiced_s += before.voiced_s
         self.voice_ended_s = max(self.voice_ended_s, before.voice_ended_s)
         self.began_s, self.agreed, self.covered_s = before.began_s, before.agreed, before.covered_s
@@ -84,14 +95,16 @@ class Sound:
         self.taken = len(self.blocks)
         return np.concatenate(waiting) if waiting else None
 
-    def buffer(self) -> Samples:
-        """The sound that the next hypothesis is to be about; what lies before it is forgotten."""
+    def buffer(self) -> tuple[Samples, float]:
+        """The sound that the next hypothesis is to be about, and where it ends; what lies before it is forgotten."""
         began_s = self.began_s + self.agreed.began_s
         while self.blocks[0][0].end_s <= began_s + SOON_S:
             del self.blocks[0]
         begin = max(0, round((began_s - self.blocks[0][0].at_s) * HEARING_RATE_HZ))
-        pcm = np.concatenate([block.pcm for block, _ in self.blocks])
-        return pcm[begin : begin + round(MOST_S * HEARING_RATE_HZ)]
+        pcm = np.concatenate([block.pcm for block, _ in self.blocks])[begin:]
+        if len(pcm) <= MOST:
+            return pcm, self.end_s
+        return pcm[:MOST], began_s + MOST_S
 
     def quietest(self) -> int:
         """Which block is the quietest of the newer half, with the ones beside it, but for those at the end."""

@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assistant import agreement
-from assistant.agreement import MOST_S
 from assistant.backends import Decodes, Hypothesis
-from assistant.events import HEARING_RATE_HZ, Block, Samples, Words, join_words
+from assistant.events import Block, Samples, Words, join_words
 from assistant.guards import VOICE_P, doubt, too_little
-from assistant.segments import SOON_S, Sound
+from assistant.segments import MOST, SOON_S, Sound
 from assistant.workers import Worker
 
 Segment = asyncio.Task[Words]
@@ -79,6 +78,16 @@ class Transcriber:
     def latest(self) -> Words:
         """The best that is known of this turn's words so far, in the session's time."""
         return join_words([sound.heard for sound, _ in self._turn])
+
+    @property
+    def stable(self) -> int:
+        """How many of the words of `latest` stay, whatever is said next; the others are tentative."""
+        count = 0
+        for sound, _ in self._turn:
+            count += sound.stable
+            if not sound.final:
+                break
+        return count
 
     def begin(self) -> None:
         """Start a new turn; what the last one's segments are still at goes on for whoever holds them."""
@@ -145,7 +154,7 @@ class Transcriber:
         if words is None:
             self._dropped("", too_little(sound.voiced_s) or "")
             words = Words("", (), "en" if self._language == "auto" else self._language)
-        sound.heard = words
+        sound.heard, sound.final = words, True
         return words
 
     def _tell(self, sound: Sound, words: Words) -> None:
@@ -221,8 +230,7 @@ class Transcriber:
         """Ask once. Where the segment closes meanwhile and there is voice that this was not about, it is abandoned."""
         known = agreement.cut(sound.agreed, sound.end_s - sound.began_s)
         sound.agreed = known
-        pcm = sound.buffer()
-        ended_s = sound.began_s + known.began_s + len(pcm) / HEARING_RATE_HZ
+        pcm, ended_s = sound.buffer()
         language = known.language if known.began_s > 0 else self._language
         hypothesis = await self._answer(sound, ended_s, (pcm, language, join_words([*said, known.settled]).text))
         if hypothesis is None:
@@ -232,7 +240,7 @@ class Transcriber:
         sound.doubt = (words.text, why) if why is not None else None
         sound.covered_s = ended_s
         sound.agreed = agreement.agree(known, words if why is None else Words("", (), known.language or words.language))
-        if sound.end_s > ended_s + SOON_S and len(pcm) >= round(MOST_S * HEARING_RATE_HZ):
+        if len(pcm) == MOST and not sound.heard_by(ended_s):
             sound.agreed = agreement.overflow(sound.agreed, ended_s - sound.began_s)
             if sound.doubt is not None:
                 self._dropped(*sound.doubt)

@@ -40,14 +40,17 @@ class Stage:
 
     def __init__(self, worker):
         self.partial: list[Words] = []
+        self.stable: list[int] = []
         self.dropped: list[tuple[str, str]] = []
-        self.transcriber = Transcriber(
-            worker, "auto", self.partial.append, lambda text, why: self.dropped.append((text, why))
-        )
+        self.transcriber = Transcriber(worker, "auto", self.note, lambda text, why: self.dropped.append((text, why)))
         self.worker, self.engine = worker, worker.model
         self.clock = Clock()
         self.clock.start()
         self.closed_s = 0.0
+
+    def note(self, words):
+        self.partial.append(words)
+        self.stable.append(self.transcriber.stable)
 
     async def hear(self, pcm, began_s=0.0, pause_s=PAUSE_S):
         """Feed sound as it comes due, then a silence; a segment is closed after it. Returns when it was closed."""
@@ -119,6 +122,52 @@ def test_the_tenth_minute_of_a_turn_costs_what_the_first_did(cost_s):
     assert words.text == script
     assert max(seconds for seconds, _, _ in engine.asked) <= MOST_S
     assert late_s <= cost_s + 1e-6 and it.worker.busy_s <= 601 / 2 + 2 * cost_s
+
+
+@pytest.mark.parametrize("tenths", range(144, 156))
+def test_no_word_is_lost_where_a_turn_just_fills_the_buffer(tenths):
+    engine = ScriptedDecoder(" ".join("".join(chr(97 + i * k % 26) for k in (1, 3, 7)) for i in range(tenths // 3)))
+    sound = engine.spoken(0.3)[: tenths * 1600]
+
+    async def main(it):
+        await it.hear(sound)
+        return await joined(it.transcriber.segments)
+
+    words, _ = stage(main, engine, 20.0)
+    assert len(words.words) == tenths // 3
+
+
+@pytest.mark.parametrize("missing_s", [0.001, 0.2, 1.5])
+def test_sound_that_the_card_lost_is_silence_and_the_times_go_on(missing_s):
+    engine = ScriptedDecoder("one two three four")
+    sound = engine.spoken(0.4)
+
+    async def main(it):
+        for from_s, part in ((0.0, sound[:12800]), (0.8 + missing_s, np.append(sound[12800:], np.zeros(4096)))):
+            for i in range(0, len(part), 512):
+                it.transcriber.feed(Block(from_s + i / 16000, part[i : i + 512].astype(np.float32)), float(part[i] > 0))
+                await asyncio.sleep(BLOCK_S)
+        it.transcriber.close()
+        return await asyncio.wait_for(joined(it.transcriber.segments), 60)
+
+    words, _ = stage(main, engine)
+    assert words.text == "one two three four"
+    assert words.words[2].began_s == pytest.approx(0.8 + missing_s, abs=0.011)
+
+
+def test_what_is_stable_is_told_and_stays():
+    engine = ScriptedDecoder("one two three four five six")
+
+    async def main(it):
+        await it.hear(engine.spoken(0.5))
+        await joined(it.transcriber.segments)
+        return it.transcriber.stable
+
+    stable, it = stage(main, engine, 0.1)
+    assert stable == 6 and it.stable == sorted(it.stable)
+    told = [(words.text.split(), count) for words, count in zip(it.partial, it.stable, strict=True)]
+    assert all(later[:count] == words[:count] for (words, count), (later, _) in pairwise(told))
+    assert any(0 < count < len(words) for words, count in told)
 
 
 def test_words_show_up_while_they_are_spoken_and_grow():

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assistant.backends import Hypothesis, Stop
 from assistant.errors import ConfigError, EngineError, WeightsError
 from assistant.events import HEARING_RATE_HZ, Samples, Word, Words
@@ -46,6 +48,7 @@ class Whisper:
         threads: int = 1,
     ) -> None:
         import torch
+        from whisper.audio import N_FFT, log_mel_spectrogram
         from whisper.timing import dtw
 
         torch.set_num_threads(threads)  # token by token, two threads on two busy cores are three times slower than one
@@ -53,8 +56,11 @@ class Whisper:
         self._half = self._device.startswith("cuda")
         self._model = _load(model, self._device, folder, offline)
         self.languages = _languages(languages, self._model.is_multilingual)
-        dtw(torch.zeros(2, 8, device=self._device))  # compiles for seconds on its first call: better now than mid-talk
         self._stop: Stop = _never
+        # what takes long the first time, better now than in a talk: dtw is compiled, vocabulary and filters are read
+        dtw(torch.zeros(2, 8, device=self._device))
+        self._tokenizer(self.languages[0])
+        log_mel_spectrogram(np.zeros(N_FFT, np.float32), self._model.dims.n_mels)
         for block in (*self._model.encoder.blocks, *self._model.decoder.blocks):
             block.register_forward_pre_hook(self._look_whether_to_stop)
 
@@ -105,17 +111,22 @@ class Whisper:
 
     def _decode(self, features: Any, language: str, prompt: str, samples: int) -> Hypothesis:
         from whisper.decoding import DecodingOptions, decode
-        from whisper.tokenizer import get_tokenizer
 
         options = DecodingOptions(language=language, temperature=0.0, fp16=self._half, prompt=prompt or None)
         result: Any = decode(self._model, features[0], options)
-        tokenizer = get_tokenizer(
-            self._model.is_multilingual, num_languages=self._model.num_languages, language=language, task="transcribe"
-        )
+        tokenizer = self._tokenizer(language)
         tokens = [token for token in result.tokens if token < tokenizer.eot]
         self._stop = _never  # short, and Whisper's alignment would leave its hooks in the model
         words = Words(tokenizer.decode(tokens).strip(), self._align(features, tokenizer, tokens, samples), language)
         return Hypothesis(words, float(result.avg_logprob), float(result.no_speech_prob))
+
+    def _tokenizer(self, language: str) -> Any:
+        from whisper.tokenizer import get_tokenizer
+
+        model = self._model
+        return get_tokenizer(
+            model.is_multilingual, num_languages=model.num_languages, language=language, task="transcribe"
+        )
 
     def _align(self, features: Any, tokenizer: Any, tokens: list[int], samples: int) -> tuple[Word, ...]:
         """The words and when they were said, by dynamic time warping over cross-attention."""
