@@ -12,10 +12,10 @@ from assistant.commands import app
 from assistant.config import load_config
 from assistant.errors import EngineError, OutputError
 from assistant.running import load_engines
-from assistant.sessions.corpus import read_corpus
 from assistant.sessions.counting import count
 from assistant.sessions.latency import hold_talks
 from assistant.sessions.picture import draw
+from assistant.sessions.recordings import read_corpus
 from assistant.sessions.scenes import quiet_talk
 
 SCRIPTED = [f"{slot}.engine=scripted" for slot in ("recogniser", "mind", "eyes", "voice", "endpointing")]

@@ -11,7 +11,10 @@ from assistant import pacing
 from assistant.backends.scripted import ScriptedCamera
 from assistant.config import load_config
 from assistant.running import load_engines, talk_over
-from assistant.sessions.rooms import AUDIBLE, RATE, Room, RoomMicrophone, RoomSpeaker, Sound
+from assistant.sessions.levels import AUDIBLE
+from assistant.sessions.loudspeaker import RoomSpeaker
+from assistant.sessions.microphone import RoomMicrophone, Sound
+from assistant.sessions.rooms import RATE, Room
 from assistant.talk import Devices
 
 MINUTES = 60

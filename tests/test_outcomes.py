@@ -9,13 +9,14 @@ from assistant.backends.espeak import Espeak
 from assistant.config import load_config
 from assistant.errors import SourceError
 from assistant.pacing import Clock, run
-from assistant.sessions.corpus import read_corpus, shared_corpus
 from assistant.sessions.latency import Latencies, Noted, covered_s, overhead
 from assistant.sessions.levels import first_sound_s, voice_end_s
+from assistant.sessions.loudspeaker import RoomSpeaker
 from assistant.sessions.outcomes import Alone, Outcome, Silence, Turn, outcome
+from assistant.sessions.recordings import read_corpus, shared_corpus
 from assistant.sessions.remembering import Remembered, remembered
 from assistant.sessions.report import curve, figures, word_error
-from assistant.sessions.rooms import RATE, Room, RoomSpeaker
+from assistant.sessions.rooms import RATE, Room
 from assistant.sessions.scenes import draw, make_scene
 from assistant.sessions.silencing import silenced
 from assistant.sessions.staging import set_stage

@@ -9,7 +9,9 @@ from assistant.backends.espeak import Espeak
 from assistant.events import Phrase
 from assistant.pacing import Clock, run
 from assistant.sessions.levels import rms_db
-from assistant.sessions.rooms import PATIENCE_S, RATE, Room, RoomMicrophone, RoomSpeaker, Sound
+from assistant.sessions.loudspeaker import RoomSpeaker
+from assistant.sessions.microphone import PATIENCE_S, RoomMicrophone, Sound
+from assistant.sessions.rooms import RATE, Room
 
 VOICE_DB = -24.0
 

@@ -8,22 +8,19 @@ import soundfile
 
 from assistant.errors import SourceError
 from assistant.events import HEARING_RATE_HZ as RATE
-from assistant.sessions.corpus import SPEECH_DB, listens, make_clip, read_corpus, shared_corpus
 from assistant.sessions.interjections import interjections
 from assistant.sessions.levels import pauses_s, rms_db, voice_span_s
 from assistant.sessions.noises import cough, knock, looped, own_tone, room_tone
+from assistant.sessions.pausing import PAUSE_MEDIAN_S, PAUSE_P90_S, pause_s, paused
+from assistant.sessions.recordings import SPEECH_DB, listens, make_clip, read_corpus, shared_corpus
 from assistant.sessions.scenes import (
     COUPLINGS_DB,
-    PAUSE_MEDIAN_S,
-    PAUSE_P90_S,
     PAUSED,
     SHARES,
     SNR_DB,
     draw,
     kind_of,
     make_scene,
-    pause_s,
-    paused,
     quiet_talk,
 )
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from assistant.errors import AssistantError, EngineError
 from assistant.pacing import Costs
-from assistant.sessions.corpus import Corpus
 from assistant.sessions.outcomes import Outcome, outcome
+from assistant.sessions.recordings import Corpus
 from assistant.sessions.scenes import make_scene
 from assistant.sessions.staging import set_stage
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from assistant.eventlog import Event
 from assistant.sessions.levels import AUDIBLE
+from assistant.sessions.loudspeaker import RoomSpeaker, Told
+from assistant.sessions.microphone import Heard
 from assistant.sessions.remembering import Remembered, remembered
-from assistant.sessions.rooms import Heard, RoomSpeaker, Told
 from assistant.sessions.silencing import silenced
 from assistant.sessions.staging import Played
 

@@ -14,7 +14,8 @@ import numpy as np
 from assistant.backends.timeline import resampled
 from assistant.eventlog import Event
 from assistant.events import Phrase, Samples
-from assistant.sessions.rooms import RATE, RoomSpeaker, Told
+from assistant.sessions.loudspeaker import RoomSpeaker, Told
+from assistant.sessions.rooms import RATE
 
 BEGUN_S = 0.02
 """a word of which that much sounded has begun"""

@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from assistant.events import HEARING_RATE_HZ, Samples
-from assistant.sessions.corpus import SPEECH_DB, Clip, Corpus
-from assistant.sessions.levels import GAP_S, frames, rms_db
-from assistant.sessions.noises import cough, faded, knock, looped, own_tone, room_tone
-from assistant.sessions.rooms import Cue, Room, Sound
-from assistant.speaking import ReplyText, speakable
+from assistant.sessions.answers import answer
+from assistant.sessions.levels import rms_db
+from assistant.sessions.microphone import Cue, Sound
+from assistant.sessions.noises import cough, knock, looped, room_tone
+from assistant.sessions.pausing import paused, said
+from assistant.sessions.recordings import SPEECH_DB, Clip, Corpus
+from assistant.sessions.rooms import Room
 
 # ---------------------------------------------------------------- what is drawn from
 
@@ -38,8 +39,6 @@ COUPLINGS_DB: tuple[float | None, ...] = (None, -10.0, 0.0)
 """the echo in scenes with interruptions, in turn"""
 PAUSED = 0.25
 """share of the turns with a pause that is put in"""
-PAUSE_MEDIAN_S, PAUSE_P90_S = 0.5, 1.0
-"""of its length, log-normal"""
 NOISY = 0.5
 """share of the scenes with turns that have noise in the background"""
 NOISY_OVER = 0.25
@@ -63,8 +62,6 @@ INTO_ANSWER_S = (0.4, 7.0)
 APART_S = (2.0, 5.0)
 SHORT_WORDS, LONG_WORDS, LONGEST_WORDS = 12, 110, 330
 """of an answer that is let be, interrupted, or listened to for its own sake: 4, 35 and 110 s"""
-QUIET_DB = SPEECH_DB - 20.0
-"""no pause that is put in is louder"""
 SILENCE_S = 60.0
 AFTER_S = 8.0
 """a turn that is not answered by then is missed"""
@@ -186,75 +183,6 @@ def draw(
 # ---------------------------------------------------------------- what is said
 
 
-def said(kind: str, clip: Clip, cue: Cue, after_s: float) -> Sound:
-    """A recording as it is."""
-    return Sound(kind, clip.name, clip.pcm, clip.began_s, clip.ended_s, clip.text, clip.pauses, cue, after_s)
-
-
-def paused(rng: np.random.Generator, clip: Clip, cue: Cue, after_s: float) -> Sound:
-    """A recording as a turn with a pause put in between two of its words, filled with its own room; as it is where its
-    words are not known or it has only one.
-    """
-    words = clip.words or ()
-    if len(words) < 2:
-        return said("turn", clip, cue, after_s)
-    which = int(rng.integers(len(words) - 1))
-    cut_s = _quietest_s(clip.pcm, words[which].ended_s, words[which + 1].began_s)
-    length_s = pause_s(rng)
-    cut = round(cut_s * HEARING_RATE_HZ)
-    tone = own_tone(rng, clip.pcm, length_s, QUIET_DB)
-    before, after = faded(clip.pcm[:cut], begin=False), faded(clip.pcm[cut:], end=False)
-    pcm = np.concatenate([before, tone, after])
-    return Sound(
-        "turn",
-        clip.name,
-        pcm,
-        clip.began_s,
-        clip.ended_s + length_s,
-        clip.text,
-        _with_pause(clip.pauses, cut_s, length_s),
-        cue,
-        after_s,
-    )
-
-
-def pause_s(rng: np.random.Generator) -> float:
-    """The length of a pause inside a turn: log-normal by PAUSE_MEDIAN_S and PAUSE_P90_S."""
-    sigma = np.log(PAUSE_P90_S / PAUSE_MEDIAN_S) / 1.2815515655446004  # the 90th percentile of the normal distribution
-    return float(PAUSE_MEDIAN_S * np.exp(sigma * rng.standard_normal()))
-
-
-def answer(rng: np.random.Generator, words: int) -> str:
-    """Sentences with at least so many words."""
-    sentences = _sentences()
-    chosen: list[str] = []
-    while sum(len(s.split()) for s in chosen) < words:
-        chosen += [sentences[i] for i in rng.permutation(len(sentences))]
-    count = next(n for n in range(1, len(chosen) + 1) if sum(len(s.split()) for s in chosen[:n]) >= words)
-    return " ".join(chosen[:count])
-
-
-def phrases_of_answers() -> list[str]:
-    """All that a voice is given to say in answers, in a fixed order: each sentence as the first, the second and any
-    later phrase, as those are cut differently.
-    """
-    sentences = _sentences()
-    whole = next(s for s in sentences if len(_phrases(s)) == 1)
-    spoken = (p for s in sentences for before in ("", f"{whole} ", f"{whole} {whole} ") for p in _phrases(before + s))
-    return list(dict.fromkeys(spoken))
-
-
-def _phrases(reply: str) -> list[str]:
-    text = ReplyText()
-    spans = text.feed(reply) + text.finish()
-    spoken = (speakable(reply[span.begin : span.end], "en").text for span in spans)
-    return [each for each in spoken if each]
-
-
-def _sentences() -> list[str]:
-    return (Path(__file__).parent / "assets" / "answers.txt").read_text(encoding="utf-8").splitlines()
-
-
 def _turn(rng: np.random.Generator, clip: Clip, cue: Cue) -> Sound:
     after_s = rng.uniform(*(LEAD_S if cue == "begin" else REPLY_S))
     return paused(rng, clip, cue, after_s) if rng.random() < PAUSED else said("turn", clip, cue, after_s)
@@ -268,31 +196,6 @@ def _question(rng: np.random.Generator, corpus: Corpus) -> Sound:
 
 def _pick(rng: np.random.Generator, clips: Sequence[Clip]) -> Clip:
     return clips[int(rng.integers(len(clips)))]
-
-
-def _quietest_s(pcm: Samples, from_s: float, to_s: float) -> float:
-    """Where to cut between two words: the quietest 10 ms from 30 ms before the end of one to 30 ms into the other."""
-    level = frames(pcm)
-    first = max(0, min(len(level) - 1, round((from_s - 0.03) * 100)))
-    last = max(first + 1, min(len(level), round((to_s + 0.03) * 100)))
-    return (first + int(np.argmin(level[first:last])) + 0.5) / 100
-
-
-def _with_pause(
-    pauses: Sequence[tuple[float, float]], cut_s: float, length_s: float
-) -> tuple[tuple[float, float], ...]:
-    """The pauses of a recording once another is put in; one that it falls into grows."""
-    moved: list[tuple[float, float]] = []
-    own = (cut_s, cut_s + length_s)
-    for began_s, ended_s in pauses:
-        if began_s < cut_s < ended_s:
-            own = (began_s, ended_s + length_s)
-        else:
-            shift_s = length_s if began_s >= cut_s else 0.0
-            moved.append((began_s + shift_s, ended_s + shift_s))
-    if own[1] - own[0] >= GAP_S:
-        moved.append(own)
-    return tuple(sorted(moved))
 
 
 # ---------------------------------------------------------------- where it is said

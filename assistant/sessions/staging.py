@@ -24,8 +24,10 @@ from assistant.echo import EchoFreeMicrophone
 from assistant.eventlog import Event
 from assistant.pacing import Clock, Costs
 from assistant.running import Choice, Engines, load_engines, talk_over
-from assistant.sessions.rooms import Heard, RoomMicrophone, RoomSpeaker
-from assistant.sessions.scenes import Scene, phrases_of_answers
+from assistant.sessions.answers import phrases_of_answers
+from assistant.sessions.loudspeaker import RoomSpeaker
+from assistant.sessions.microphone import Heard, RoomMicrophone
+from assistant.sessions.scenes import Scene
 from assistant.talk import Devices
 from assistant.workers import Worker
 
@@ -167,7 +169,7 @@ def set_stage(config: Config, costs: Costs | None = None) -> Stage:
 def main(kind: str = "interruption", seed: str = "0", coupling_db: str = "-10") -> None:
     """Play one scene on the configured engines and print its events and what the loudspeaker was told, one a line."""
     from assistant.config import load_config
-    from assistant.sessions.corpus import read_corpus, shared_corpus
+    from assistant.sessions.recordings import read_corpus, shared_corpus
     from assistant.sessions.scenes import draw
 
     stage = set_stage(load_config(None, ()))

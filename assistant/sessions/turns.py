@@ -20,11 +20,11 @@ from assistant import pacing
 from assistant.backends.pictures import read_picture
 from assistant.pacing import Costs
 from assistant.running import load_engines
-from assistant.sessions.corpus import Corpus, read_corpus, shared_corpus
 from assistant.sessions.counting import count
 from assistant.sessions.idling import cold_start_s, idle_share, memory_mb
 from assistant.sessions.latency import Latencies, hold_talks
 from assistant.sessions.picture import draw
+from assistant.sessions.recordings import Corpus, read_corpus, shared_corpus
 from assistant.sessions.report import figures
 from assistant.sessions.scenes import TURNS, quiet_talk
 from assistant.sessions.staging import MIND
