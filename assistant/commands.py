@@ -6,6 +6,7 @@ Each command gets the configuration that its options lead to (`options`), and tu
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
@@ -66,10 +67,17 @@ def run(
     plain: IsPlain = False,
 ) -> None:
     """Talk over this machine's microphone, camera and loudspeaker."""
+    from assistant.backends.keys import terminal_keys
+    from assistant.display import Live
     from assistant.running import run_session
 
     with _display(plain) as display:
-        run_session(config, pace=pace, events_path=events, costs_path=costs, display=display)
+        live = isinstance(display, Live) and sys.stdin is not None and sys.stdin.isatty()
+        keys = terminal_keys(sys.stdin) if live else None
+        if live:
+            push = "space opens and closes the microphone, " if config.microphone.push_to_talk else ""
+            display.note(f"keys: {push}m mutes, q ends" if keys else "keys: this system gives none; Ctrl-C ends")
+        run_session(config, pace=pace, events_path=events, costs_path=costs, display=display, keys=keys)
 
 
 @app.command(epilog="Example: assistant demo --out demo-out")
@@ -161,7 +169,7 @@ def look(
     """Answer a question about pictures and videos, or describe them."""
     from assistant import running
 
-    _prepare(config)
+    _prepare(config, "mind")
     result = running.look(config, images, question, show=show)
     if as_json:
         _print_json(result)
@@ -247,21 +255,31 @@ def eval_hearing(
 
 
 @eval_app.command("seeing", epilog="Example: assistant eval seeing data/images --json")
-@configured("--mind", "--eyes", *GENERAL)
+@configured("--mind", "--eyes", "--detector", "--encoder", *GENERAL)
 def eval_seeing(
     config: Config,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with qa.jsonl and its pictures")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with qa.jsonl, or VQA, COCO, … as they come")],
     *,
+    most: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="no more than N questions, evenly spread", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure seeing: answers that are right, wrong, wrongly refused.
+    """Measure seeing: right answers by every way of fusing, captions, frames.
 
     The sentences that the evidence allows are judged by themselves; with --mind, what that mind makes of them.
     """
     from assistant.sessions.seeing import evaluate_seeing
+    from assistant.sessions.tabling import seeing_tables
+    from assistant.sessions.viewing import Senses
 
     mind = None if config.mind.engine == "auto" else _engine(config, "mind")
-    _print_report(evaluate_seeing(path, _engine(config, "eyes"), mind), as_json)
+    detector, encoder = (_optional(config, slot) for slot in ("detector", "encoder"))
+    report = evaluate_seeing(path, Senses(_engine(config, "eyes"), detector, encoder), mind, most)
+    if as_json:
+        _print_json(report)
+    else:
+        _echo(seeing_tables(report))
 
 
 @bench_app.command("turns", epilog="Example: assistant bench turns --json")
@@ -270,15 +288,29 @@ def bench_turns(
     config: Config,
     *,
     corpus: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="recordings to answer; default: the demo's")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="recordings with a transcripts.tsv; default: the shared ones, or the demo's"
+        ),
     ] = None,
+    scenes: Annotated[int, typer.Option(min=0, metavar="N", help="scenes that are counted in virtual time")] = 240,
+    turns: Annotated[int, typer.Option(min=0, metavar="N", help="turns that are timed at the speed of sound")] = 42,
+    costs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="what work costs in the scenes; default: as measured before")
+    ] = None,
+    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="where the distribution is drawn")] = Path(
+        "bench-turns.png"
+    ),
     as_json: AsJson = False,
 ) -> None:
-    """Measure how long an answer takes: end of speech to first sound."""
-    from assistant.sessions import turns
+    """Measure turn-taking: latency at the speed of sound, decisions over simulated scenes."""
+    from assistant.running import read_costs
+    from assistant.sessions.turns import Bench, bench_turns
 
-    _prepare(config)
-    _print_report(turns.bench_turns(config, corpus, lambda line: typer.echo(line, err=True)), as_json)
+    known = read_costs(costs) if costs is not None else None
+    _prepare(config, "mind", "endpointing")
+    bench = Bench(corpus, scenes, turns, known, picture, os.cpu_count() or 1)
+    _print_report(bench_turns(config, bench, lambda line: typer.echo(line, err=True)), as_json)
 
 
 # ---------------------------------------------------------------- what commands share
@@ -303,13 +335,15 @@ def _median_turn(events: Path) -> list[str]:
     return ["the median turn:", *waterfall(turns[len(turns) // 2], ascii_only=ascii_only).splitlines()]
 
 
-def _prepare(config: Config) -> None:
-    """Get the weights that are not here yet, and show how far that is where it does not stand in the result's way."""
+def _prepare(config: Config, *slots: str) -> None:
+    """Get the weights of these slots that are not here yet, and show how far that is where it does not stand in the
+    result's way.
+    """
     from assistant.display import open_display
     from assistant.running import prepare
 
     with open_display(sys.stderr) as display:
-        prepare(config, display)
+        prepare(config, display, slots)
 
 
 def _engine(config: Config, slot: str) -> Any:
@@ -318,12 +352,17 @@ def _engine(config: Config, slot: str) -> Any:
     from assistant.backends import load
 
     if slot == "mind":
-        _prepare(config)
+        _prepare(config, "mind")
     name = running.choose(config)[slot].name
     engine = load(slot, name, **running.options(config, slot, name))
     if slot in ("recogniser", "voice"):
         running.check_language(config, slot, engine)
     return engine
+
+
+def _optional(config: Config, slot: str) -> Any:
+    """The engine of a slot that may stay empty; None where it does."""
+    return None if getattr(config, slot).engine == "none" else _engine(config, slot)
 
 
 def _play(config: Config, pcm: Any, rate_hz: int) -> None:

@@ -64,6 +64,7 @@ class Microphone(Section):
     """[microphone]: what is listened to."""
 
     source: DeviceName
+    push_to_talk: bool
 
 
 class Camera(Section):
@@ -81,6 +82,22 @@ class Speaker(Section):
     sink: DeviceName
 
 
+class Echo(Section):
+    """[echo]: how the assistant's own voice is kept out of what it hears."""
+
+    mode: Literal["cancel", "half_duplex", "none"]
+    feed: Literal["cancelled", "raw"]
+
+
+class Address(Section):
+    """[address]: when the assistant is meant."""
+
+    wake: list[str]
+    sleep: list[str]
+    wake_up: list[str]
+    follow_up_s: Annotated[float, Ge(0), Le(3600)]
+
+
 class Turn(Section):
     """[turn]: when a turn begins, pauses and ends."""
 
@@ -88,8 +105,11 @@ class Turn(Section):
     confirm_s: Annotated[float, Ge(0), Le(2)]
     pause_s: Annotated[float, Ge(0.05), Le(5)]
     end_s: Annotated[float, Ge(0.05), Le(10)]
+    min_wait_s: Annotated[float, Ge(0.05), Le(10)]
+    max_wait_s: Annotated[float, Ge(0.05), Le(30)]
     preroll_s: Annotated[float, Ge(0), Le(2)]
     longest_s: Annotated[float, Ge(1), Le(300)]
+    decide_s: Annotated[float, Ge(0.1), Le(5)]
     false_alarm_s: Annotated[float, Ge(0.03), Le(5)]
 
 
@@ -134,8 +154,11 @@ class Config(Section):
     microphone: Microphone
     camera: Camera
     speaker: Speaker
+    echo: Echo
+    address: Address
     turn: Turn
     activity: EngineSection
+    endpointing: EngineSection
     recogniser: EngineSection
     mind: Mind
     eyes: EngineSection

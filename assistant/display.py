@@ -80,6 +80,10 @@ def lines(event: Event) -> list[str]:
             return [f"  {latency(event)}"]
         case "exchange" if event["cut"]:
             return [f"  interrupted, heard up to: {clean(event['heard'][-40:])}"]
+        case "interruption" if event["verdict"] not in ("interruption", "stop"):
+            return [f"  went on: {event['verdict']} ({clean(event['why'])})"]
+        case "ignored":
+            return [f"  not for me: {clean(event['why'])}"]
         case "trouble":
             return [f"  trouble ({event['where']}): {clean(event['message'])}"]
         case "done":
@@ -202,6 +206,8 @@ class View:
     turn: Event | None = None
     """the latency of the last turn"""
     fetch: Fetching | None = None
+    muted: bool = False
+    """the microphone is switched off by a key"""
 
 
 def step(view: View, event: Event) -> View:
@@ -221,6 +227,8 @@ def step(view: View, event: Event) -> View:
             return replace(view, state="speaking", partial="", reply=f"{view.reply} {clean(event['text'])}".strip())
         case "turn":
             return replace(view, turn=event)
+        case "muted":
+            return replace(view, muted=event["on"])
         case "exchange":
             return replace(view, reply="", state="listening" if view.state == "speaking" else view.state)
         case "trouble" if event["where"] == "turn":
@@ -249,7 +257,8 @@ def render(view: View, *, ascii_only: bool = False) -> RenderableType:
 
     last = f"  last answer after {round(view.turn['voice_to_voice_ms'])} ms" if view.turn else ""
     sound = meter(view.db, ascii_only=ascii_only)
-    status = Text.assemble((f"{view.state:<10}", STYLES[view.state]), (sound, "green"), (last, "dim"))
+    heard = ("microphone off".ljust(len(sound)), "bold red") if view.muted else (sound, "green")
+    status = Text.assemble((f"{view.state:<10}", STYLES[view.state]), heard, (last, "dim"))
     rows: list[RenderableType] = [status]
     if view.fetch:
         fetched, total = view.fetch.done_bytes, view.fetch.total_bytes

@@ -7,7 +7,7 @@ Pictures are uint8 arrays of shape (height, width, 3), red first. Knows numpy an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ class Block:
     at_s: float
     pcm: Samples
     rate_hz: int = HEARING_RATE_HZ
+    raw: Samples | None = None
+    """the same moments as the microphone heard them, echo and all; None where nothing was taken out of `pcm`"""
 
     @property
     def end_s(self) -> float:
@@ -119,11 +121,13 @@ class Words:
     text: str
     words: tuple[Word, ...] = ()
     language: str = "en"
+    ends_p: float | None = None
+    """how likely a sentence ends after these words, 0 to 1, by the recogniser's model of language; None without one"""
 
     def shifted(self, by_s: float) -> Words:
         """The same words, `by_s` later: engines count from the start of a segment, everyone else from the session's."""
         moved = tuple(Word(w.text, w.began_s + by_s, w.ended_s + by_s, w.p) for w in self.words)
-        return Words(self.text, moved, self.language)
+        return replace(self, words=moved)
 
     @property
     def timed(self) -> list[list[str | float]]:
@@ -132,12 +136,13 @@ class Words:
 
 
 def join_words(parts: Sequence[Words]) -> Words:
-    """One after the other; in the language of the last that says something, Chinese without spaces between."""
+    """One after the other, Chinese without spaces between; the language and the end are the last spoken part's."""
     spoken = [part for part in parts if part.text]
     if not spoken:
         return Words("", (), parts[-1].language if parts else "en")
     space = "" if spoken[-1].language == "zh" else " "
-    return Words(space.join(p.text for p in spoken), tuple(w for p in spoken for w in p.words), spoken[-1].language)
+    words = tuple(w for p in spoken for w in p.words)
+    return replace(spoken[-1], text=space.join(p.text for p in spoken), words=words)
 
 
 # ---------------------------------------------------------------- sight

@@ -2,15 +2,17 @@
 
 `listen` is a pure state machine over windows of sound and their probability of speech; `hear` runs it over a microphone
 and hands the sound to the transcriber. The order is always
-`Onset -> (FalseAlarm | Speaking -> (Pause -> (Resumed | Utterance))+)`, but for a turn that grew too long or whose
-microphone ended: it is an Utterance without a Pause. Knows nothing of words, replies and engines.
+`Onset -> (FalseAlarm | Speaking -> (Pause -> (Resumed | Utterance | FalseAlarm))+)`, but for a turn that grew too long,
+that a key ended or whose microphone ended: it is an Utterance without a Pause. Knows nothing of words, replies and
+engines: how long a pause must last before the turn is over, and whether it asked for anything at all, it reads off an
+`Outlook`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from assistant.events import (
     Onset,
     Pause,
     Resumed,
+    Samples,
     Speaking,
     Utterance,
 )
@@ -48,6 +51,28 @@ class TurnTaking:
     """sound before the onset that the recogniser gets too"""
 
 
+UNSETTLED_S = 0.5
+"""voice needed until it counts as speech while the echo canceller has not settled: in its first second, a loud echo
+sounds like somebody for up to 0.3 s"""
+RECENT_S = 8.0
+"""sound that is kept, and at a pause handed to whoever judges whether the turn is over"""
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What others make of the turn that is being heard: they write it, and `hear` reads it with every window.
+
+    `wait_s` is the silence after which the turn is over (None: the rules' `end_s`); `dismissed` says that the turn
+    asked for nothing, and ends it as a FalseAlarm at its pause. `sound` is what was heard last when it paused: 8 s;
+    `left` is the share of the energy of its voice that the echo canceller left.
+    """
+
+    wait_s: float | None = None
+    dismissed: bool = False
+    sound: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+    left: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Ear:
     """The state of `listen`. `phase` is quiet, onset, speaking or pausing."""
@@ -61,10 +86,13 @@ class Ear:
     """where the newest voice ended"""
 
 
-def listen(ear: Ear, window: Block, p_voice: float, rules: TurnTaking) -> tuple[Ear, tuple[HearingEvent, ...]]:
+def listen(
+    ear: Ear, window: Block, p_voice: float, rules: TurnTaking, wait_s: float | None = None
+) -> tuple[Ear, tuple[HearingEvent, ...]]:
     """One step: the next state and the events of this window (a few milliseconds of sound with one probability).
 
-    A voice that goes on is believed down to 0.15 below the threshold (the usual hysteresis of Silero's own iterator).
+    `wait_s`: the silence after which the turn is over, where it is not the rules' `end_s`. A voice that goes on is
+    believed down to 0.15 below the threshold (the usual hysteresis of Silero's own iterator).
     """
     length_s = window.end_s - window.at_s
     voiced = p_voice >= (rules.onset_p if ear.phase in ("quiet", "pausing") else max(0.01, rules.onset_p - 0.15))
@@ -84,7 +112,7 @@ def listen(ear: Ear, window: Block, p_voice: float, rules: TurnTaking) -> tuple[
             return replace(ear, phase="pausing"), (Pause(ear.ended_s),)
         case "pausing" if voiced:
             return replace(ear, phase="speaking"), (Resumed(window.at_s),)
-        case "pausing" if silent_s >= rules.end_s - 1e-6:
+        case "pausing" if silent_s >= (rules.end_s if wait_s is None else wait_s) - 1e-6:
             return Ear(), (Utterance(ear.began_s, ear.ended_s),)
         case _:
             return ear, ()
@@ -98,26 +126,38 @@ async def hear(
     *,
     busy: Callable[[], bool],
     level: Callable[[Block], None] = lambda _: None,
+    outlook: Outlook | None = None,
 ) -> AsyncGenerator[HearingEvent]:
     """Listen until the microphone ends, or is `over` (a recording) and neither the ear nor anything else is busy.
 
     The transcriber gets the sound of every turn, 300 ms before its onset included; a segment closes at a Pause and a
-    new one opens when the voice goes on. When an event comes out, the transcriber has already been told.
+    new one opens when the voice goes on. When an event comes out, the transcriber has already been told. Where a key is
+    pushed to talk (`let_go` of the microphone), the turn is over when that is.
     """
-    ear, state = Ear(), activity.start()
-    history: deque[Block] = deque()
+    ear, state, outlook = Ear(), activity.start(), outlook or Outlook()
+    unsettled = replace(rules, confirm_s=max(rules.confirm_s, UNSETTLED_S))
+    history: deque[tuple[Block, float]] = deque()
     async for window in windows(microphone, activity.window, level):
         state, p_voice = activity.voice(state, window.pcm)
-        history.append(window)
-        while history[0].end_s < window.end_s - rules.preroll_s - rules.pause_s:
+        history.append((window, p_voice))
+        while history[0][0].at_s < window.end_s - RECENT_S:
             history.popleft()
         before_s = ear.ended_s
-        ear, events = listen(ear, window, p_voice, rules)
+        settled = getattr(microphone, "settled", True)
+        ear, events = listen(ear, window, p_voice, rules if settled else unsettled, outlook.wait_s)
+        if ear.phase == "pausing" and outlook.dismissed:
+            ear, events = Ear(), (FalseAlarm(ear.ended_s),)
+        if ear.phase in ("speaking", "pausing") and getattr(microphone, "let_go", False):
+            ear, events = Ear(), (*events, Utterance(ear.began_s, ear.ended_s))
         for event in events:
-            _transcribe(transcriber, event, [b for b in history if b.end_s > before_s + 1e-6], rules)
+            if isinstance(event, Pause):
+                outlook.sound = np.concatenate([block.pcm for block, _ in history])
+                outlook.left = _left([block for block, _ in history if ear.began_s <= block.at_s < ear.ended_s])
+            outlook.wait_s, outlook.dismissed = None, False
+            _transcribe(transcriber, event, [(b, p) for b, p in history if b.end_s > before_s + 1e-6], rules)
             yield event
         if not events and ear.phase in ("onset", "speaking"):
-            transcriber.feed(window)
+            transcriber.feed(window, p_voice)
         if microphone.over and ear.phase == "quiet" and not busy():
             return
     if ear.phase in ("speaking", "pausing"):
@@ -125,16 +165,24 @@ async def hear(
         yield Utterance(ear.began_s, ear.ended_s)
 
 
-def _transcribe(transcriber: Transcriber, event: HearingEvent, recent: Sequence[Block], rules: TurnTaking) -> None:
+def _left(blocks: Sequence[Block]) -> float:
+    """The share of the energy that is left after echo cancellation; 1 where nothing was taken out."""
+    raw = sum(float(np.square(block.pcm if block.raw is None else block.raw).sum()) for block in blocks)
+    return sum(float(np.square(block.pcm).sum()) for block in blocks) / raw if raw else 1.0
+
+
+def _transcribe(
+    transcriber: Transcriber, event: HearingEvent, recent: Sequence[tuple[Block, float]], rules: TurnTaking
+) -> None:
     match event:
         case Onset(voice_s) | Resumed(voice_s):
             if isinstance(event, Onset):
                 transcriber.begin()
-            for block in recent:
+            for block, p_voice in recent:
                 if block.end_s > voice_s - rules.preroll_s:
-                    transcriber.feed(block)
+                    transcriber.feed(block, p_voice)
         case Speaking():
-            transcriber.feed(recent[-1])
+            transcriber.feed(*recent[-1])
         case FalseAlarm():
             transcriber.drop()
         case Pause() | Utterance():
@@ -151,10 +199,23 @@ async def windows(microphone: Microphone, size: int, level: Callable[[Block], No
         held += len(block.pcm)
         if held < size:
             continue
-        pcm = np.concatenate([b.pcm for b in waiting])
-        at_s = waiting[0].at_s
-        while len(pcm) >= size:
-            yield Block(at_s, pcm[:size])
-            pcm, at_s = pcm[size:], at_s + size / HEARING_RATE_HZ
-        held = len(pcm)
-        waiting = [Block(at_s, pcm)] if held else []
+        joined = _joined(waiting)
+        while len(joined.pcm) >= size:
+            yield _part(joined, 0, size)
+            joined = _part(joined, size, len(joined.pcm))
+        held = len(joined.pcm)
+        waiting = [joined] if held else []
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    """Blocks that follow each other, as one. It has raw sound if one of them has: elsewhere nothing was taken out."""
+    pcm = np.concatenate([b.pcm for b in blocks])
+    if all(b.raw is None for b in blocks):
+        return Block(blocks[0].at_s, pcm)
+    return Block(blocks[0].at_s, pcm, raw=np.concatenate([b.pcm if b.raw is None else b.raw for b in blocks]))
+
+
+def _part(block: Block, begin: int, end: int) -> Block:
+    """The samples `begin` to `end` of a block."""
+    raw = None if block.raw is None else block.raw[begin:end]
+    return Block(block.at_s + begin / HEARING_RATE_HZ, block.pcm[begin:end], raw=raw)

@@ -9,21 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
+from assistant.addressing import AddressRules
 from assistant.backends import OPTIONAL, Album, Camera, Microphone, Speaker, load
 from assistant.backends.album import DiskAlbum
+from assistant.backends.keys import Keys
 from assistant.conversation import Devices, Models, Rules, Talk, converse
-from assistant.errors import ConfigError, EngineError, OutputError
+from assistant.endpointing import Waiting
+from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Words
 from assistant.grounding.words import is_chinese
 from assistant.hearing import TurnTaking
+from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
 from assistant.seeing import Sight
 from assistant.transcribing import Transcriber
@@ -32,9 +37,19 @@ from assistant.workers import Worker
 if TYPE_CHECKING:
     from assistant.config import Config
 
-BUILT_IN = {"activity": "silero", "recogniser": "pocketsphinx", "mind": "llama", "eyes": "ocr", "voice": "espeak"}
+BUILT_IN = {
+    "activity": "silero",
+    "endpointing": "smart_turn",
+    "recogniser": "pocketsphinx",
+    "mind": "llama",
+    "eyes": "ocr",
+    "voice": "espeak",
+}
 """what runs on a machine with nothing but packages"""
+_APART = ("activity", "endpointing")
+"""slots whose engines are loaded in a way of their own"""
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
+BUILT_IN_ENDPOINTING = "smart-turn-v3.2"
 
 
 # ---------------------------------------------------------------- which engines
@@ -73,7 +88,7 @@ def options(config: Config, slot: str, name: str) -> dict[str, Any]:
     if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
         own.setdefault("seed", config.assistant.seed)
-    if name == "llama":
+    if name in ("llama", "smart_turn"):
         own.setdefault("store", store_settings(config))
     if name in ("whisper", "transformers", "coqui", "siglip", "clip"):
         own.setdefault("offline", config.assistant.offline)
@@ -123,6 +138,7 @@ class Engines:
     """The engines of a session, loaded; a talk after a talk can use them."""
 
     activity: Any
+    endpointing: Worker[Any]
     recogniser: Worker[Any]
     mind: Worker[Any]
     eyes: Worker[Any]
@@ -133,22 +149,37 @@ class Engines:
 
     def close(self) -> None:
         """Let the threads end."""
-        for worker in (self.recogniser, self.mind, self.eyes, self.voice, self.detector, self.encoder):
-            if worker is not None:
-                getattr(worker.model, "close", lambda: None)()
-                worker.close()
+        workers = (self.endpointing, self.recogniser, self.mind, self.eyes, self.voice, self.detector, self.encoder)
+        for worker in filter(None, workers):
+            getattr(worker.model, "close", lambda: None)()
+            worker.close()
 
 
 async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
-    """All engines at the same time, each on its thread. Raises what the first that fails raises."""
+    """All engines at the same time, each on its thread. Raises what the first that fails raises; nobody needs the one
+    for `endpointing` so much that a talk would not begin without it.
+    """
     chosen = choose(config)
-    loading = {slot: hire(config, slot, choice.name, costs) for slot, choice in chosen.items() if slot != "activity"}
+    loading = {slot: hire(config, slot, choice.name, costs) for slot, choice in chosen.items() if slot not in _APART}
+    judging = hire_endpointing(config, chosen["endpointing"], costs)
     if pacing.is_virtual():
-        workers = [await one for one in loading.values()]
+        endpointing, workers = await judging, [await one for one in loading.values()]
     else:
-        workers = await asyncio.gather(*loading.values())
+        endpointing, workers = await asyncio.gather(judging, asyncio.gather(*loading.values()))
+    judge, chosen["endpointing"] = endpointing
     activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
-    return Engines(activity, chosen=chosen, **dict(zip(loading, workers, strict=True)))
+    return Engines(activity, judge, chosen=chosen, **dict(zip(loading, workers, strict=True)))
+
+
+async def hire_endpointing(config: Config, wanted: Choice, costs: Costs | None = None) -> tuple[Worker[Any], Choice]:
+    """Who judges by the sound whether a turn is over; where that engine cannot be had nobody does, and the choice that
+    comes back says why.
+    """
+    try:
+        return await hire(config, "endpointing", wanted.name, costs), wanted
+    except (EngineError, OutputError) as error:
+        nobody = Choice("words", f"in place of {wanted.name}, and worse: {error}")
+        return await hire(config, "endpointing", nobody.name, costs), nobody
 
 
 # ---------------------------------------------------------------- a session
@@ -162,6 +193,9 @@ def rules(config: Config) -> Rules:
         turn=TurnTaking(
             turn.onset_p, turn.confirm_s, turn.false_alarm_s, turn.pause_s, turn.end_s, turn.longest_s, turn.preroll_s
         ),
+        waiting=Waiting(turn.pause_s, turn.end_s, turn.min_wait_s, turn.max_wait_s),
+        address=address_rules(config),
+        decide_s=turn.decide_s,
         fusion=config.fusion.mode,
         see_wait_s=config.fusion.see_wait_s,
         frames=config.fusion.frames,
@@ -171,21 +205,33 @@ def rules(config: Config) -> Rules:
     )
 
 
+def address_rules(config: Config) -> AddressRules:
+    """When the assistant is meant. Whoever pushes a key to talk needs no wake phrase."""
+    address = config.address
+    wake = () if config.microphone.push_to_talk else tuple(address.wake)
+    return AddressRules(wake, tuple(address.sleep), tuple(address.wake_up), address.follow_up_s)
+
+
 def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, log: EventLog) -> Talk:
     """A conversation that has not begun."""
 
     def partial(words: Words) -> None:
         log.emit("words", text=words.text, final=False, language=words.language, words=words.timed)
 
+    def dropped(text: str, why: str) -> None:
+        log.emit("dropped", text=text, why=why)
+
     conversation = Conversation()
     remembers = config.assistant.memory and config.fusion.disk_mb > 0
     album = Worker[Album]("album") if remembers else None
     if album is not None:
         album.model = DiskAlbum(config.fusion.disk_mb * 1_000_000)
-    transcriber = Transcriber(engines.recogniser, config.assistant.language, partial)
+    transcriber = Transcriber(
+        engines.recogniser, config.assistant.language, partial, dropped, raw=config.echo.feed == "raw"
+    )
     return Talk(
         devices=devices,
-        models=Models(engines.activity, transcriber, engines.mind, engines.voice, engines.eyes),
+        models=Models(engines.activity, engines.endpointing, transcriber, engines.mind, engines.voice, engines.eyes),
         rules=rules(config),
         conversation=conversation,
         clock=clock,
@@ -210,11 +256,22 @@ async def talk_over(
     open_devices: Callable[[Clock], Devices],
     sinks: tuple[Sink, ...] = (),
     level: Callable[[Block], None] = lambda _: None,
+    keys: Keys | None = None,
 ) -> Talk:
-    """Hold one conversation over devices that are opened here and closed in the end, whatever happens."""
+    """Hold one conversation over devices that are opened here and closed in the end, whatever happens.
+
+    `keys` mute the microphone or open it (`muting`), and `q` is Ctrl-C.
+    """
     clock = Clock()
-    devices = open_devices(clock)
     log = EventLog(clock, *sinks)
+    devices = open_devices(clock)
+    switched = SwitchedMicrophone(
+        devices.microphone,
+        push_to_talk=config.microphone.push_to_talk and keys is not None,
+        tell=lambda deaf: log.emit("muted", on=deaf),
+    )
+    if keys is not None:
+        devices = replace(devices, microphone=switched)
     talk = make_talk(config, engines, devices, clock, log)
     log.emit(
         "ready",
@@ -226,8 +283,19 @@ async def talk_over(
         },
         version=__version__,
     )
+    if switched.deaf:
+        log.emit("muted", on=True)
+    tell_gaps(devices, log)
+
+    def on_key(key: str) -> None:
+        if key.lower() == END:
+            signal.raise_signal(signal.SIGINT)
+        else:
+            switched.press(key)
+
     try:
-        await converse(talk, level)
+        with keys(on_key) if keys is not None else nullcontext():
+            await converse(talk, level)
     finally:
         log.emit("done", exchanges=len(talk.conversation.exchanges), seconds=round(clock.now_s(), 3))
         with ExitStack() as closing:
@@ -236,6 +304,20 @@ async def talk_over(
             closing.callback(devices.camera.close)
             closing.callback(devices.speaker.close)
     return talk
+
+
+def tell_gaps(devices: Devices, log: EventLog) -> None:
+    """Have the log told when a sound card was away for a moment, where the devices notice."""
+
+    def teller(where: str, what: str) -> Callable[[float], None]:
+        return lambda gap_s: log.emit("trouble", where=where, message=what.format(gap_s), kept_going=True)
+
+    microphone: Any = getattr(devices.microphone, "source", devices.microphone)
+    speaker: Any = devices.speaker
+    if hasattr(microphone, "on_gap"):
+        microphone.on_gap = teller("microphone", "{:.2f} s of sound went missing; they count as silence")
+    if hasattr(speaker, "on_gap"):
+        speaker.on_gap = teller("speaker", "the sound card paused for {:.2f} s; the voice went on where it was")
 
 
 def read_costs(path: Path | None) -> Costs:
@@ -263,7 +345,7 @@ def open_devices(config: Config, clock: Clock) -> Devices:
         opened.callback(camera.close)
         speaker: Speaker = open_speaker(config.speaker.sink, clock)
         opened.pop_all()
-        return Devices(without_echo(microphone, speaker), camera, speaker)
+        return Devices(without_echo(microphone, speaker, config.echo.mode), camera, speaker)
 
 
 def run_session(
@@ -273,8 +355,9 @@ def run_session(
     events_path: Path | None = None,
     costs_path: Path | None = None,
     display: Any = None,
+    keys: Keys | None = None,
 ) -> None:
-    """`assistant run`: talk over the configured devices until they end or Ctrl-C.
+    """`assistant run`: talk over the configured devices until they end or Ctrl-C. `keys`: of the user's terminal.
 
     Raises AssistantError; a KeyboardInterrupt comes out after what was heard is committed and every file is closed. An
     events file that could not be written to the end is raised last: the talk went on without it.
@@ -282,8 +365,13 @@ def run_session(
     fast = pace == "fast"
     if fast and not (config.microphone.source == "none" or Path(config.microphone.source).suffix):
         raise ConfigError("wanted a sound file as microphone for --pace fast, got a device; add --microphone FILE.wav")
+    if config.microphone.push_to_talk and keys is None:
+        raise ConfigError(
+            "wanted to push a key to talk, got no terminal whose keys can be read; run on one without --plain, "
+            "or add --set microphone.push_to_talk=false"
+        )
     costs = read_costs(costs_path)
-    _run(lambda clock: open_devices(config, clock), config, costs, events_path, display, fast=fast)
+    _run(lambda clock: open_devices(config, clock), config, costs, events_path, display, keys, fast=fast)
 
 
 def _run(
@@ -292,6 +380,7 @@ def _run(
     costs: Costs,
     events_path: Path | None,
     display: Any,
+    keys: Keys | None = None,
     *,
     fast: bool,
 ) -> None:
@@ -304,7 +393,7 @@ def _run(
     async def main() -> None:
         engines = await load_engines(config, costs)
         try:
-            await talk_over(config, engines, open_them, tuple(sinks), _meter(display))
+            await talk_over(config, engines, open_them, tuple(sinks), _meter(display), keys)
         finally:
             engines.close()
 
@@ -333,16 +422,30 @@ def _meter(display: Any) -> Callable[[Block], None]:
     return level
 
 
-def prepare(config: Config, display: Any = None) -> None:
-    """Get the weights that the chosen engines need and that are not here: the built-in mind's. Raises WeightsError."""
-    if choose(config)["mind"].name != "llama":
-        return
-    model = config.options("mind", "llama").get("model", BUILT_IN_MIND)
+def prepare(config: Config, display: Any = None, slots: Sequence[str] = ("mind", "endpointing")) -> None:
+    """Get the weights that the chosen engines of `slots` need and that are not here: the built-in ones'.
+
+    Raises WeightsError where the mind's cannot be had. Those for endpointing can be done without: who loads the engines
+    is told what was missing.
+    """
     from assistant import models
 
+    chosen = choose(config)
     settings = store_settings(config)
-    if model in models.catalogue() and models.locate(model, settings) is None:
-        models.fetch(model, settings, display.progress if display is not None else lambda step: None)
+    progress = display.progress if display is not None else lambda step: None
+    wanted: dict[str, str] = {}
+    if chosen["mind"].name == "llama":
+        wanted["mind"] = config.options("mind", "llama").get("model", BUILT_IN_MIND)
+    if chosen["endpointing"].name == "smart_turn":
+        wanted["endpointing"] = BUILT_IN_ENDPOINTING
+    for slot, name in wanted.items():
+        if slot not in slots or name not in models.catalogue() or models.locate(name, settings) is not None:
+            continue
+        try:
+            models.fetch(name, settings, progress)
+        except (WeightsError, OutputError):
+            if slot == "mind":
+                raise
 
 
 # ---------------------------------------------------------------- the demo

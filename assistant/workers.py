@@ -3,7 +3,8 @@
 A job that nobody waits for any more costs nothing further: queued it is dropped, running it is told to stop (engines
 look at `stop()` per token and per prefill chunk), its late results are discarded, and a generator is closed on the
 thread it ran on. Cancelling never waits for the thread. In virtual time there is no thread: a job runs where it stands
-and then takes what the cost table says. Knows nothing about what the jobs do.
+and then takes what the cost table says, or what it really took where that is to be measured. Knows nothing about what
+the jobs do.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ T = TypeVar("T")
 M = TypeVar("M")
 _END = object()
 
+Note = Callable[[str, float, float], None]
+"""told of each piece of work: its entry in the cost table, when it began and when it was done (`time.monotonic`)"""
+
 
 @dataclass(eq=False)
 class _Job:
     work: Callable[[], Any]
+    cost: str
     loop: asyncio.AbstractEventLoop
     results: asyncio.Queue[tuple[Any, BaseException | None]] = field(default_factory=asyncio.Queue[Any])
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -41,14 +46,19 @@ class _Job:
 class Worker(Generic[M]):
     """One thread, one model. `name` is the slot, and the prefix of its entries in the cost table.
 
-    `busy_s` is what its jobs cost so far: processor seconds of its thread, or in virtual time the cost table's.
+    `busy_s` is what its jobs cost so far: processor seconds of its thread, or in virtual time the cost table's. `note`,
+    where it is set, is called on the worker's thread after each piece of work, not in virtual time.
+    `measured`: in virtual time a job takes the seconds it really took, so that a recording can be worked through at
+    full speed and its latency still be measured.
     """
 
     model: M
+    note: Note | None = None
 
-    def __init__(self, name: str, costs: Costs | None = None) -> None:
+    def __init__(self, name: str, costs: Costs | None = None, *, measured: bool = False) -> None:
         self.name = name
         self.busy_s = 0.0
+        self._measured = measured
         self._costs = costs or {}
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -58,17 +68,22 @@ class Worker(Generic[M]):
     async def start(cls, name: str, make: Callable[[], M], costs: Costs | None = None) -> Worker[M]:
         """A worker whose model is made by `make` on the worker's own thread."""
         worker = cls(name, costs)
-        worker.model = await worker.call(make, cost="load")
+        try:
+            worker.model = await worker.call(make, cost="load")
+        except BaseException:
+            worker.close()
+            raise
         return worker
 
     async def call(self, job: Callable[..., T], *args: Any, cost: str = "call") -> T:
         """Run `job(*args)` and return its result. Raises what the job raises."""
         if is_virtual():
             async with self._turn:
+                began = time.perf_counter()
                 result = job(*args)
-                await self._pay(cost)
+                await self._pay(cost, time.perf_counter() - began)
                 return result
-        order = self._submit(lambda: job(*args), iterate=False)
+        order = self._submit(lambda: job(*args), cost, iterate=False)
         try:
             value, error = await order.results.get()
         finally:
@@ -94,8 +109,9 @@ class Worker(Generic[M]):
                 try:
                     which = "first"
                     while True:
+                        began = time.perf_counter()
                         piece = next(pieces, _END)
-                        await self._pay(f"{cost}.{which}")
+                        await self._pay(f"{cost}.{which}", time.perf_counter() - began)
                         if piece is _END:
                             return
                         yield piece  # type: ignore  # _END is out of the way
@@ -103,7 +119,7 @@ class Worker(Generic[M]):
                 finally:
                     stopped.set()
                     getattr(pieces, "close", lambda: None)()
-        order = self._submit(lambda: job(*args, stopped.is_set), iterate=True)
+        order = self._submit(lambda: job(*args, stopped.is_set), cost, iterate=True)
         try:
             while True:
                 value, error = await order.results.get()
@@ -121,16 +137,23 @@ class Worker(Generic[M]):
         if self._thread is not None:
             self._jobs.put(None)
 
-    async def _pay(self, cost: str) -> None:
-        seconds = self._costs.get(f"{self.name}.{cost}", 0.0)
-        self.busy_s += seconds
-        await asyncio.sleep(seconds)
+    async def _pay(self, cost: str, took_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            await asyncio.sleep(took_s if self._measured else self._costs.get(f"{self.name}.{cost}", 0.0))
+        finally:  # whoever cancels a job pays for it until then
+            self.busy_s += loop.time() - began_s
 
-    def _submit(self, work: Callable[[], Any], *, iterate: bool) -> _Job:
+    def _noted(self, cost: str, began_s: float) -> None:
+        if self.note is not None:
+            self.note(f"{self.name}.{cost}", began_s, time.monotonic())
+
+    def _submit(self, work: Callable[[], Any], cost: str, *, iterate: bool) -> _Job:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"assistant-{self.name}", daemon=True)
             self._thread.start()
-        job = _Job(lambda: (work(), iterate), asyncio.get_running_loop())
+        job = _Job(lambda: (work(), iterate), cost, asyncio.get_running_loop())
         self._jobs.put(job)
         return job
 
@@ -138,23 +161,27 @@ class Worker(Generic[M]):
         while (job := self._jobs.get()) is not None:
             if job.stopped.is_set():
                 continue
-            began = time.thread_time()
+            began, began_s = time.thread_time(), time.monotonic()
             try:
                 value, iterate = job.work()
                 if iterate:
                     self._iterate(job, value)
                 else:
+                    self._noted(job.cost, began_s)
                     job.put(value)
             except BaseException as error:  # it belongs to whoever waits for the job, not to this thread
                 job.put(None, error)
             self.busy_s += time.thread_time() - began
 
     def _iterate(self, job: _Job, pieces: Iterator[Any]) -> None:
+        which, began_s = "first", time.monotonic()
         try:
             for piece in pieces:
+                self._noted(f"{job.cost}.{which}", began_s)
                 if job.stopped.is_set():
                     return
                 job.put(piece)
+                which, began_s = "next", time.monotonic()
             job.put(_END)
         finally:
             getattr(pieces, "close", lambda: None)()

@@ -50,6 +50,16 @@ class PulseAudio:
             recorder.terminate()
             recorder.wait(10)
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Neither the loudspeaker nor the microphone gets on, as when a machine turns to something else."""
+        devices = (("sink", "spk"), ("source", "vmic"), ("sink", "micfeed"))
+        for state in ("1", "0"):
+            for kind, name in devices:
+                subprocess.run(["pactl", f"suspend-{kind}", name, state], env=self.env, check=True)
+            if state == "1":
+                yield
+
     def run(self, *args: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a Python program against it: PortAudio looks for its devices once a process."""
         command = [sys.executable, "-W", "error", *map(str, args)]

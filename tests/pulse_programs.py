@@ -124,7 +124,47 @@ async def lose(out: Path) -> None:
     leave(out, said)
 
 
-PROGRAMS = {"hear": hear, "speak": speak, "devices": devices, "lose": lose}
+async def pause(out: Path, sound: Path) -> None:
+    """Say a recording while the sound cards are away for a moment, and stop it 6 s after it began."""
+    clock, gaps = Clock(), {"microphone": list[float](), "speaker": list[float]()}
+    microphone, speaker = Microphone(None, clock, PATIENCE_S), Speaker(None, clock, PATIENCE_S)
+    microphone.on_gap, speaker.on_gap = gaps["microphone"].append, gaps["speaker"].append
+    came: list[tuple[float, float]] = []
+    hearing = asyncio.Event()
+
+    async def listen() -> None:
+        async for block in microphone.blocks():
+            came.append((block.end_s, clock.now_s()))
+            hearing.set()
+
+    listening = asyncio.create_task(listen())
+    await hearing.wait()
+    phrase = Phrase("speech", read_sound(sound), 16_000, ())
+    await clock.until(await speaker.play(phrase) + 1.0)
+    began_s, at, positions = clock.now_s(), [], []
+    print("ready", flush=True)
+    while clock.now_s() < began_s + 5.0:
+        at.append(clock.now_s())
+        positions.append(speaker._line.played(speaker._sounded())[0].samples)
+        speaker._check()  # as whoever waits for the end of a reply does
+        await asyncio.sleep(0.02)
+    (played,) = speaker.stop()
+    await asyncio.sleep(0.5)
+    microphone.close()
+    await listening
+    speaker.close()
+    np.savez(
+        out,
+        at=at,
+        positions=positions,
+        played=played.samples,
+        came=came,
+        heard=gaps["microphone"],
+        said=gaps["speaker"],
+    )
+
+
+PROGRAMS = {"hear": hear, "speak": speak, "devices": devices, "lose": lose, "pause": pause}
 
 if __name__ == "__main__":
     asyncio.run(PROGRAMS[sys.argv[1]](*map(Path, sys.argv[2:])))

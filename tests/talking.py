@@ -12,6 +12,7 @@ from assistant.backends.scripted import (
     RecordingSpeaker,
     ScriptedActivity,
     ScriptedCamera,
+    ScriptedEndOfTurn,
     ScriptedEyes,
     ScriptedMicrophone,
     ScriptedMind,
@@ -36,6 +37,7 @@ class Held:
     mind: Any
     voice: Any
     talk: Talk
+    microphone: Any
     error: BaseException | None = None
 
     @property
@@ -69,6 +71,8 @@ class Scene:
     mind: Any = None
     recogniser: Any = None
     voice: Any = None
+    speaker: Any = RecordingSpeaker
+    microphone: Any = ScriptedMicrophone
     cancel_at_s: float | None = None
     block_s: float = 0.032
 
@@ -86,16 +90,17 @@ async def hold(scene: Scene) -> Held:
         for name in ("album", "detector", "encoder")
         if getattr(scene, name) is not None
     }
+    endpointing = await Worker.start("endpointing", lambda: ScriptedEndOfTurn(), costs)
     recogniser = await Worker.start("recogniser", lambda: scene.recogniser or ScriptedRecogniser(scene.texts), costs)
     transcriber = Transcriber(
         recogniser, scene.rules.language, lambda w: log.emit("words", text=w.text, final=False, language=w.language)
     )
     camera = scene.camera or ScriptedCamera(scene.pictures)
-    speaker = RecordingSpeaker(clock)
-    microphone = ScriptedMicrophone(clock, scene.spans, scene.seconds, scene.block_s)
+    speaker = scene.speaker(clock)
+    microphone = scene.microphone(clock, scene.spans, scene.seconds, scene.block_s)
     talk = Talk(
         Devices(microphone, camera, speaker),
-        Models(ScriptedActivity(), transcriber, mind, voice, eyes),
+        Models(ScriptedActivity(), endpointing, transcriber, mind, voice, eyes),
         scene.rules,
         conversation,
         clock,
@@ -112,7 +117,7 @@ async def hold(scene: Scene) -> Held:
             memory=scene.rules.memory,
         ),
     )
-    held = Held(events, speaker, mind.model, voice.model, talk)
+    held = Held(events, speaker, mind.model, voice.model, talk, microphone)
     talking = asyncio.create_task(converse(talk))
     if scene.cancel_at_s is not None:
         await asyncio.wait({talking}, timeout=scene.cancel_at_s)

@@ -1,62 +1,116 @@
-"""How latency is read off sound, and what a corpus that cannot be used is told."""
+"""`assistant bench turns` from end to end: small, on scripted engines, in virtual time; and its picture."""
+
+import json
 
 import numpy as np
 import pytest
-import soundfile
+from PIL import Image as Pictures
+from typer.testing import CliRunner
 
-from assistant.errors import SourceError
-from assistant.sessions.turns import demo_recordings, first_sound_s, short_recordings, voice_end_s
+from assistant import pacing
+from assistant.commands import app
+from assistant.config import load_config
+from assistant.errors import EngineError, OutputError
+from assistant.running import load_engines
+from assistant.sessions.corpus import read_corpus
+from assistant.sessions.counting import count
+from assistant.sessions.latency import hold_talks
+from assistant.sessions.picture import draw
+from assistant.sessions.scenes import quiet_talk
 
-RATE_HZ = 16_000
-
-
-def voice(seconds, level=0.3):
-    return (level * np.sin(np.arange(int(seconds * RATE_HZ)) * 0.3)).astype(np.float32)
-
-
-@pytest.mark.parametrize(("level", "heard"), [(0.3, 2.0), (0.02, 2.0), (0.005, 1.0)])
-def test_speech_ends_with_its_last_frame_above_three_percent_of_the_loudest(level, heard):
-    quiet = np.zeros(RATE_HZ // 2, np.float32)
-    pcm = np.concatenate((voice(1.0), voice(1.0, level), quiet))
-    assert voice_end_s(pcm) == pytest.approx(heard, abs=0.011)
-
-
-def test_the_first_sound_is_the_first_sample_above_minus_fifty_decibels():
-    pcm = np.zeros(3 * RATE_HZ, np.float32)
-    assert first_sound_s(pcm, RATE_HZ) is None
-    pcm[RATE_HZ] = 0.9 * 10 ** (-50 / 20)
-    assert first_sound_s(pcm, RATE_HZ) is None
-    pcm[2 * RATE_HZ] = -1.1 * 10 ** (-50 / 20)
-    assert first_sound_s(pcm, RATE_HZ) == pytest.approx(2.0)
+SCRIPTED = [f"{slot}.engine=scripted" for slot in ("recogniser", "mind", "eyes", "voice", "endpointing")]
+CONTRACT = {
+    *("machine", "engines", "voice_to_voice_ms", "overhead_ms", "stages_ms", "false_cutoffs", "curve"),
+    *("missed_turns", "duck_ms", "stop_ms", "false_interruptions_per_hour", "interruption_wer"),
+    *("false_ducks_per_hour", "missed_interruptions", "history_violations", "self_talk_loops", "wasted_speculation"),
+    "cpu_s",
+}
 
 
-@pytest.mark.parametrize("pcm", [np.zeros(0, np.float32), np.zeros(RATE_HZ, np.float32)])
-def test_silence_is_no_speech(pcm):
-    with pytest.raises(SourceError, match="silence"):
-        voice_end_s(pcm)
+def bench(*options):
+    sets = [word for key in SCRIPTED for word in ("--set", key)]
+    return CliRunner().invoke(app, ["bench", "turns", *sets, *options], catch_exceptions=True)
 
 
-def test_only_short_english_recordings_are_questions(tmp_path):
-    for name, seconds in (("short", 1.0), ("long", 5.0), ("zh", 1.0)):
-        soundfile.write(tmp_path / f"{name}.wav", voice(seconds), RATE_HZ)
-    (tmp_path / "transcripts.tsv").write_text("file\tlang\nshort.wav\ten\nlong.wav\ten\nzh.wav\tzh\n")
-    assert [r.name for r in short_recordings(tmp_path)] == ["short.wav"]
-    (tmp_path / "transcripts.tsv").write_text("file\tlang\nlong.wav\ten\n")
-    with pytest.raises(SourceError, match="up to 4 s"):
-        short_recordings(tmp_path)
+def test_scenes_are_counted_and_reported(tmp_path, monkeypatch):
+    monkeypatch.delenv("ASSISTANT_SHARED", raising=False)
+    (tmp_path / "costs.json").write_text('{"mind.reply.first": 0.1}')
+    files = ["--picture", str(tmp_path / "turns.png"), "--costs", str(tmp_path / "costs.json")]
+    done = bench("--turns", "0", "--scenes", "3", "--json", *files)
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert set(report) >= CONTRACT
+    assert report["scenes"]["n"] == 3
+    assert report["false_cutoffs"]["n"] == 3
+    assert report["false_cutoffs"]["interval"][0] <= report["false_cutoffs"]["per_turn"]
+    assert report["false_interruptions_per_hour"]["echo"] is not None
+    assert report["missed_interruptions"]["n"] == 2
+    assert (report["history_violations"], report["self_talk_loops"], report["troubles"]) == (0, 0, [])
+    assert report["history_words"] > 100
+    assert report["costs"] == {"mind.reply.first": 0.1}
+    assert report["counted_with"]["mind"].startswith("scripted")
+    with Pictures.open(tmp_path / "turns.png") as picture:
+        assert picture.width > 600
+    assert "3 of 3 scenes" in done.stderr
 
 
-@pytest.mark.parametrize("table", [None, "name\nshort.wav\n", "file\nmissing.wav\n"])
-def test_a_corpus_that_cannot_be_read_is_told(tmp_path, table):
+@pytest.mark.parametrize(
+    ("table", "wanted"),
+    [(None, "transcripts.tsv"), ("file\ttranscript\nmissing.wav\tone two\n", "missing.wav")],
+)
+def test_a_corpus_that_cannot_be_used_is_told_in_one_line(tmp_path, table, wanted):
     if table is not None:
         (tmp_path / "transcripts.tsv").write_text(table)
-    with pytest.raises(SourceError):
-        short_recordings(tmp_path)
+    done = bench("--corpus", str(tmp_path))
+    assert done.exit_code != 0
+    assert str(done.exception).startswith("wanted ")
+    assert wanted in str(done.exception)
+    assert "\n" not in str(done.exception)
 
 
-def test_the_demos_questions_are_voices_with_the_picture_they_are_about():
-    recordings = demo_recordings()
-    assert len(recordings) >= 4
-    for recording in recordings:
-        assert voice_end_s(recording.pcm) == pytest.approx(len(recording.pcm) / RATE_HZ, abs=0.1)
-    assert len({r.picture.tobytes() for r in recordings}) == 2
+def test_talks_give_latencies_and_what_an_answer_waited_for():
+    config = load_config(None, SCRIPTED, {})
+    corpus = read_corpus(None)
+
+    async def main():
+        engines = await load_engines(config, {"recogniser.finish": 0.05, "mind.reply.first": 1.0})
+        try:
+            return await hold_talks(config, engines, [quiet_talk(corpus, 0, 0)], None)
+        finally:
+            engines.close()
+
+    latencies = pacing.run(main(), fast=True)
+    values = latencies.voice_to_voice_ms
+    assert len(values) == len(latencies.stages) == len(latencies.overheads) >= 2
+    assert all(config.turn.pause_s * 1000 < value < 2500 for value in values)
+    # the first sound of a hum is heard at once, so that what was waited for is all there is
+    assert all(0 <= overhead.gate_ms < 40 for overhead in latencies.overheads)
+    assert all(overhead.lead_in_ms < 10 for overhead in latencies.overheads)
+
+
+def test_a_scene_is_the_same_in_whichever_process_it_is_played():
+    config = load_config(None, SCRIPTED, {})
+    corpus = read_corpus(None)
+    one, two = (count(config, corpus, 2, {"mind.reply.first": 0.1}, processes=n) for n in (1, 2))
+    assert one == two
+    assert [outcome.number for outcome in one] == [0, 1]
+
+
+def test_what_goes_wrong_in_a_process_is_told():
+    corpus = read_corpus(None)
+    with pytest.raises(EngineError, match="wanted"):
+        count(load_config(None, [*SCRIPTED[1:], "assistant.language=zh"], {}), corpus, 1, {})
+
+
+def test_a_picture_is_drawn_of_whatever_there_is(tmp_path):
+    empty = {"voice_to_voice_ms": {"median": None, "p95": None, "n": 0}, "curve": []}
+    point = {"scale": 1.0, "voice_to_voice_ms": 500.0, "false_cutoffs": 0.1, "interval": [0.05, 0.2]}
+    some = {"voice_to_voice_ms": {"median": 500.0, "p95": 800.0, "n": 3}, "curve": [point]}
+    draw(tmp_path / "empty.png", [], empty)
+    draw(tmp_path / "some.png", [450.0, 500.0, 800.0], some)
+    pixels = [np.asarray(Pictures.open(tmp_path / name).convert("L")) for name in ("empty.png", "some.png")]
+    assert (pixels[1] < 128).sum() > (pixels[0] < 128).sum() > 0
+    with pytest.raises(OutputError, match="choose another --picture"):
+        draw(tmp_path / "no" / "where.png", [], empty)
+    with pytest.raises(OutputError, match="choose another --picture"):
+        draw(tmp_path / "turns.nothing", [], empty)

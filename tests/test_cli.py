@@ -28,7 +28,10 @@ from assistant.errors import AssistantError
 from assistant.speaking import say
 
 HERE = Path(__file__).resolve().parent
-FAKES = ("--recogniser", "scripted", "--mind", "scripted", "--eyes", "scripted", "--voice", "scripted")
+FAKES = (
+    *("--recogniser", "scripted", "--mind", "scripted", "--eyes", "scripted", "--voice", "scripted"),
+    *("--set", "endpointing.engine=scripted"),
+)
 HEAVY = {"torch", "transformers", "TTS", "cv2", "numpy", "scipy", "onnxruntime", "whisper", "sounddevice"}
 
 
@@ -273,7 +276,7 @@ def test_a_talk_over_files_in_plain_lines(question: Path, tmp_path: Path, enviro
     assert (talked.returncode, talked.stderr) == (0, "")
     assert "\x1b" not in talked.stdout
     shown = talked.stdout.splitlines()
-    assert shown[0].startswith("ready: activity silero (built in), recogniser scripted (asked for)")
+    assert shown[0].startswith("ready: activity silero (built in), endpointing scripted (asked for), recogniser scrip")
     assert "you: these words are scripted" in shown
     assert any(re.match(r"assistant: You said: these words are scripted", line) for line in shown)
     assert any(re.match(r"  \d+ ms to the first sound \(endpoint \d+", line) for line in shown)

@@ -60,11 +60,10 @@ def test_every_key_is_explained_where_it_stands():
 
 def test_every_range_is_documented():
     """A number's limits stand in the comment beside it, so that the file can be trusted without reading code."""
-    documented = {
-        line.split(" = ")[0]: line.partition("#")[2]
-        for line in packaged("config.toml").read_text(encoding="utf-8").splitlines()
-        if " = " in line
-    }
+    documented, section = {}, ""
+    for line in packaged("config.toml").read_text(encoding="utf-8").splitlines():
+        section = line.strip("[]") if line.startswith("[") else section
+        documented[section, line.split(" = ")[0]] = line.partition("#")[2]
     for section in Config.model_fields:
         cls = Config.model_fields[section].annotation
         assert isinstance(cls, type) and issubclass(cls, Section)
@@ -72,10 +71,10 @@ def test_every_range_is_documented():
             for limit in field.metadata:
                 edge = getattr(limit, "ge", getattr(limit, "le", None))
                 if edge is not None:
-                    assert f"{edge:.12g}" in documented[key], f"[{section}] {key}: {edge:g}"
+                    assert f"{edge:.12g}" in documented[section, key], f"[{section}] {key}: {edge:g}"
             for choice in get_args(field.annotation):
                 if isinstance(choice, str):
-                    assert choice in documented[key], f"[{section}] {key}: {choice}"
+                    assert choice in documented[section, key], f"[{section}] {key}: {choice}"
 
 
 def test_nothing_else_than_the_packaged_file_is_the_default():

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from talking import Scene, hold, talk_through
 
 from assistant import pacing
-from assistant.backends.scripted import ScriptedMind, ScriptedVoice
+from assistant.addressing import AddressRules
+from assistant.backends.scripted import ScriptedMicrophone, ScriptedMind, ScriptedVoice
 from assistant.conversation import Rules
 from assistant.errors import EngineError
+from assistant.hearing import TurnTaking
+from assistant.prompting import prompt
 
 LONG = "This is a long answer, it goes on for quite a while. It has a second sentence. And there is a third one too."
 LONG_S = 3.5
@@ -80,8 +83,6 @@ def test_behind_a_closed_gate_one_phrase_is_synthesised_and_nothing_is_heard_or_
             return super().synthesise(text, language, stop)
 
     voice = Counting()
-    from assistant.hearing import TurnTaking
-
     rules = Rules(turn=TurnTaking(end_s=5.0))
     held = talk_through([(1, 2)], replies=[LONG], rules=rules, voice=voice, cancel_at_s=4.0)
     assert len(voice.texts) == 1
@@ -113,6 +114,27 @@ def test_another_picture_before_the_end_of_the_turn_starts_the_reply_anew():
     assert len(held.exchanges) == 1
 
 
+def test_while_somebody_speaks_the_mind_reads_what_was_said_before_and_what_is_in_view():
+    class Reading(ScriptedMind):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            self.read = []
+
+        def prefill(self, messages, stop):
+            self.read.append(messages)
+
+    light = np.full((60, 80, 3), 240, np.uint8)
+    mind = Reading(["It is a wall."], sees=True)
+    held = talk_through(
+        [(1, 2), (6, 7)], ["what is this", "and now"], mind=mind, pictures=[(0, light[:, ::2]), (4, light)]
+    )
+    assert len(held.exchanges) == 2
+    before_second = mind.read[-2]
+    assert before_second[-1].text == "" and before_second[-1].images[0] is light
+    assert [m.text for m in before_second[1:-1]] == ["what is this", "It is a wall."]
+    assert [m.text for m in held.mind.heard[-1][:3]] == [m.text for m in before_second[:3]]
+
+
 # ---------------------------------------------------------------- barge-in
 
 
@@ -121,8 +143,8 @@ def test_speech_silences_the_reply_and_the_history_holds_what_was_heard():
     first, second = held.exchanges
     assert first.cut and LONG.startswith(first.heard) and 0 < len(first.heard) < len(LONG)
     assert second.heard == "You are welcome."
-    stopped_s = min(t for t in held.record("stop") if t > LONG_S)
-    assert stopped_s - (LONG_S + 1) < 0.3
+    silent_s = min(t for t in held.record("hold") if t > LONG_S)
+    assert silent_s - (LONG_S + 1) < 0.3
     said = held.mind.heard[-1]
     assert said[2].text.startswith(first.heard) and first.generated[len(first.heard) :].strip() not in said[2].text
 
@@ -164,9 +186,9 @@ def test_a_stuck_mind_neither_delays_barge_in_nor_loses_sound(fast):
     reply = "One two three four, five six seven eight nine ten eleven twelve. " * 3
     costs = {"mind.reply.next": 0.0}
     mind = Stuck([reply, "Yes."])
-    held = talk_through([(0.2, 0.8), (1.6, 2.2)], ["go on", "stop it"], mind=mind, costs=costs, fast=fast)
-    stopped_s = min(t for t in held.record("stop") if t > 1.6)
-    assert stopped_s - 1.6 < 0.45
+    held = talk_through([(0.2, 0.8), (1.6, 2.2)], ["go on", "what is that"], mind=mind, costs=costs, fast=fast)
+    silent_s = min(t for t in held.record("hold") if t > 1.6)
+    assert silent_s - 1.6 < 0.45
     assert [e.heard for e in held.exchanges][-1] == "Yes."
 
 
@@ -175,6 +197,141 @@ def test_ctrl_c_commits_what_was_heard_and_is_not_swallowed():
     assert isinstance(held.error, asyncio.CancelledError)
     (exchange,) = held.exchanges
     assert exchange.cut and LONG.startswith(exchange.heard) and exchange.heard
+
+
+OVER = (LONG_S + 1, LONG_S + 1.4)
+"""a short sound over the reply"""
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [("", "noise"), ("mm-hmm", "backchannel"), ("Okay, right.", "backchannel"), ("嗯嗯", "backchannel")],
+)
+def test_a_sound_that_asks_for_nothing_lets_the_voice_go_on_where_it_was(said, verdict):
+    held = talk_through([(1, 2), OVER], ["go on", said], [LONG], costs={"recogniser.finish": 0.1})
+    assert [i["verdict"] for i in held.all("interruption")] == [verdict]
+    assert [(e.said, e.heard, e.cut) for e in held.exchanges] == [("go on", LONG, False)]
+    (silent_s,), (on_s,) = held.record("hold"), held.record("go_on")
+    assert silent_s - OVER[0] < 0.3 and on_s - OVER[1] < 0.45
+    assert [d["why"] for d in held.all("draft")] == ["nothing was asked"]
+    assert len(held.all("utterance")) == 1 and not held.talk.unanswered
+
+
+@pytest.mark.parametrize("said", ["Stop.", "wait please", "oh stop it now", "停", "别说了"])
+def test_stop_ends_the_reply_and_gets_no_answer(said):
+    held = talk_through([(1, 2), OVER, (9, 10)], ["go on", said, "and now"], [LONG, "Now this."])
+    assert [i["verdict"] for i in held.all("interruption")] == ["stop"]
+    first, second = held.exchanges
+    assert first.cut and LONG.startswith(first.heard)
+    assert (second.said, second.heard) == ("and now", "Now this.")
+    assert len(held.mind.heard) == 2
+
+
+def test_a_voice_that_lasts_interrupts_before_its_words_are_known():
+    costs = {"recogniser.finish": 1.0}
+    held = talk_through([(1, 2), (LONG_S + 2, LONG_S + 5)], ["go on", "no not that one"], [LONG, "Yes."], costs=costs)
+    (judged,) = held.all("interruption")
+    assert judged["verdict"] == "interruption" and judged["at_s"] - (LONG_S + 2) < 1.0, judged
+    assert held.exchanges[0].cut
+
+
+def test_an_interruption_that_goes_on_after_a_backchannel_is_taken():
+    spans = [(1, 2), (LONG_S + 1, LONG_S + 1.4), (LONG_S + 1.65, LONG_S + 2.6)]
+    held = talk_through(spans, ["go on", "yeah", "but how much is it"], [LONG, "Two dollars."])
+    first, second = held.exchanges
+    assert first.cut and second.heard == "Two dollars." and second.said.endswith("but how much is it")
+
+
+def test_an_interruption_before_the_first_sound_joins_the_question():
+    costs = {"voice.synthesise": 1.5}
+    held = talk_through([(1, 2), (2.9, 4.2)], ["what is", "the time please"], ["It is late."], costs=costs)
+    assert [e.said for e in held.exchanges] == ["what is the time please"]
+
+
+def test_who_was_answered_too_early_is_answered_again_on_all_of_it():
+    """The first half was taken for a turn and its answer had begun."""
+    held = talk_through([(1, 2), (2.8, 4)], ["turn on the", "lamp in the kitchen"], ["I will not. " * 5, "It is on."])
+    first, second = held.exchanges
+    assert (first.said, second.said) == ("turn on the", "turn on the lamp in the kitchen")
+    assert first.cut and second.heard == "It is on."
+    assert held.talk.pauses.count > 0.9 and not held.talk.unanswered
+
+
+def test_a_cough_before_the_first_sound_costs_nothing():
+    costs = {"voice.synthesise": 1.5}
+    held = talk_through([(1, 2), (2.9, 3.2)], ["what is the time", ""], ["It is late."], costs=costs)
+    assert [(e.said, e.heard) for e in held.exchanges] == [("what is the time", "It is late.")]
+    (turn,) = held.all("turn")
+    assert turn["voice_to_voice_ms"] < 2100
+
+
+def test_after_an_interruption_the_next_answer_knows_what_was_heard():
+    held = talk_through([(1, 2), (LONG_S + 1, LONG_S + 2)], ["go on", "why is that"], [LONG, "Because."])
+    history = [m.text for m in held.mind.heard[-1]]
+    assert any(text.startswith(held.exchanges[0].heard) for text in history)
+    assert not any("third one" in text for text in history)
+
+
+# ---------------------------------------------------------------- being addressed
+
+
+def test_who_lets_the_key_go_is_answered_without_a_wait():
+    class Pushed(ScriptedMicrophone):
+        """Its key is pressed until 2.1 s."""
+
+        let_go = False
+
+        async def blocks(self):
+            async for block in super().blocks():
+                self.let_go = block.at_s > 2.1
+                yield block
+
+    rules = Rules(turn=TurnTaking(end_s=5.0))
+    held = talk_through([(1, 2)], ["what is this"], ["A cup."], rules=rules, microphone=Pushed, seconds=8)
+    assert [e.heard for e in held.exchanges] == ["A cup."]
+    assert held.all("turn")[0]["voice_to_voice_ms"] < 200
+
+
+ADDRESS = AddressRules(("assistant", "小助手"), ("go to sleep", "去睡吧"), ("wake up", "醒醒"), follow_up_s=4.0)
+
+
+def test_with_a_wake_phrase_only_who_says_it_is_answered_and_may_follow_up():
+    spans = [(1, 2), (4, 5), (9, 10), (18, 19)]
+    said = ["what time is it", "assistant what is this", "and this one", "what was that"]
+    held = talk_through(spans, said, ["A cup."], rules=Rules(address=ADDRESS))
+    assert [e.said for e in held.exchanges] == ["assistant what is this", "and this one"]
+    assert [m[-1].text for m in held.mind.heard] == ["what is this", "and this one"]
+    assert [(i["text"], i["why"]) for i in held.all("ignored")] == [
+        ("what time is it", "no wake phrase"), ("what was that", "no wake phrase")
+    ]  # fmt: skip
+    assert not held.talk.unanswered
+
+
+@pytest.mark.parametrize(
+    ("sleep", "wake", "asleep", "awake"),
+    [
+        ("Go to sleep.", "wake up", "address.asleep", "address.awake"),
+        ("去睡吧", "醒醒", "address.asleep", "address.awake"),
+    ],
+)
+def test_it_sleeps_and_wakes_on_a_word(sleep, wake, asleep, awake):
+    language = "zh" if sleep > "z" else "en"
+    spans = [(1, 2), (7, 8), (11, 12), (18, 19)]
+    held = talk_through(
+        spans, [sleep, "what is this", wake, "and now"], ["A cup."],
+        rules=Rules(address=AddressRules((), ADDRESS.sleep, ADDRESS.wake_up)),
+    )  # fmt: skip
+    first, second, third = held.exchanges
+    assert first.heard == prompt(asleep, language).replace("{wake_up}", wake)
+    assert second.heard == prompt(awake, language)
+    assert (third.said, third.heard) == ("and now", "A cup.")
+    assert [i["why"] for i in held.all("ignored")] == ["asleep"]
+
+
+def test_a_trouble_is_told_in_the_language_that_was_spoken():
+    held = talk_through([(1, 2)], ["这是什么"], [EngineError("no"), EngineError("no")])
+    (sorry,) = [s.phrase.text for s in held.speaker.record if s.phrase is not None]
+    assert any("\u4e00" <= c <= "\u9fff" for c in sorry)
 
 
 # ---------------------------------------------------------------- properties over many conversations
@@ -298,7 +455,7 @@ def test_late_fusion_reads_the_picture_for_a_mind_that_could_see_it_too():
 
 
 def decide(pieces, sentences):
-    from assistant.conversation import decided
+    from assistant.replying import decided
 
     taken = []
 
@@ -325,6 +482,25 @@ def test_what_the_mind_has_decided_is_said_without_waiting_for_it(sentence, cuts
     said, taken = decide(pieces, SENTENCES)
     assert said == sentence
     assert len("".join(pieces[: taken - 1])) < len("It is") + 1
+
+
+def test_who_waits_is_told_the_best_true_sentence():
+    from assistant.replying import decided
+
+    async def slow():
+        yield "It"
+        await asyncio.sleep(5)
+        yield " never came"
+
+    async def main(sentences, at_s):
+        due = asyncio.Event()
+        asyncio.get_running_loop().call_later(at_s, due.set)
+        said = "".join([piece async for piece in decided(slow(), sentences, due)])
+        return said, asyncio.get_running_loop().time()
+
+    both = ("The price is $3.49.", "It is $3.49.", "It costs $3.49.")
+    assert pacing.run(main(both, 1), fast=True) == ("It is $3.49.", 1)
+    assert pacing.run(main((), 1), fast=True) == ("It never came", 5)
 
 
 def test_one_true_sentence_needs_no_mind_and_a_free_mind_is_not_touched():

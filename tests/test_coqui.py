@@ -39,8 +39,20 @@ def test_a_clause_becomes_finite_float_sound(voice: Coqui) -> None:
     assert speech.pcm.dtype == np.float32
     assert np.isfinite(speech.pcm).all()
     assert 0 < np.abs(speech.pcm).max() <= 1
-    assert speech.marks == ()
     assert voice.languages == ("en",)
+
+
+def test_words_are_timed_by_the_durations_of_their_letters(voice: Coqui) -> None:
+    speech = voice.synthesise(CLAUSE, "en", never)
+    assert [CLAUSE[:end].split()[-1] for end, _ in speech.marks] == CLAUSE.split()
+    samples = [sample for _, sample in speech.marks]
+    assert samples == sorted(samples) and samples[0] > 0 and samples[-1] == len(speech.pcm)
+    # the same clause with its third word first: that word is over sooner
+    assert voice.synthesise("this hello there", "en", never).marks[0][1] < samples[2]
+
+
+def test_words_that_cannot_be_told_apart_have_no_times(voice: Coqui) -> None:
+    assert voice.synthesise("a & b", "en", never).marks == ()
 
 
 def test_more_text_is_more_sound_and_no_silence_is_put_behind_it(voice: Coqui) -> None:

@@ -189,6 +189,18 @@ def test_the_state_follows_the_talk():
     assert states([READY, TALK[4], trouble]) == ["listening", "thinking", "listening"]
 
 
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_microphone_that_is_off_shows_no_level(ascii_only: bool):
+    shown = screen(80)
+    view = step(View(db=-10.0), {"type": "muted", "on": True})
+    shown.console.print(render(view, ascii_only=ascii_only))
+    assert (
+        "microphone off" in shown.text.getvalue() and meter(-10.0, ascii_only=ascii_only) not in shown.text.getvalue()
+    )
+    shown.console.print(render(step(view, {"type": "muted", "on": False}), ascii_only=ascii_only))
+    assert meter(-10.0, ascii_only=ascii_only) in shown.text.getvalue()
+
+
 def test_a_reply_grows_while_it_is_spoken_and_goes_when_it_is_over():
     view = View()
     for event in TALK[:9]:

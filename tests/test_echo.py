@@ -1,16 +1,25 @@
 """The echo of the assistant's own voice is taken out of what the microphone hears."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from assistant.backends import Microphone
 from assistant.backends.devices import without_echo
 from assistant.backends.files import FileMicrophone, SilentSpeaker, read_sound, resampled
-from assistant.echo import EchoCanceller, EchoFreeMicrophone
-from assistant.events import Samples
+from assistant.backends.scripted import ScriptedRecogniser
+from assistant.echo import EchoCanceller, EchoFreeMicrophone, own_voice
+from assistant.events import Block, Phrase, Samples, Word, Words
+from assistant.hearing import windows
 from assistant.pacing import Clock, run
+from assistant.transcribing import Transcriber, joined
+from assistant.workers import Worker
 
 RATE_HZ = 16_000
 
@@ -93,37 +102,178 @@ def test_only_whole_frames_are_taken() -> None:
         EchoCanceller().cancel(np.zeros(150, np.float32), np.zeros(0, np.float32))
 
 
-class _Card:
-    """A loudspeaker that has given a tenth of a second's worth ahead of the microphone, and goes on in lumps."""
+@pytest.mark.parametrize("gap_s", [0.15, 0.5, 1.76])
+@pytest.mark.parametrize("away", ["loudspeaker", "microphone"])
+def test_a_card_that_was_away_brings_no_echo_back(gap_s: float, away: str) -> None:
+    """The loudspeaker goes on where it was; of the microphone's gap all comes at once: silence, and what was given."""
+    before, gap = 5 * RATE_HZ, round(gap_s * RATE_HZ)
+    voice = babble(9.0, seed=3)
+    if away == "loudspeaker":
+        played = np.concatenate([voice[:before], np.zeros(gap, np.float32), voice[before:]])
+        given = [played[i : i + 160] for i in range(0, before, 160)] + [played[:0]] * (gap // 160)
+        given += [played[i : i + 160] for i in range(before + gap, len(played), 160)]
+        heard = echo(played)
+    else:
+        heard = echo(voice)
+        heard[before : before + gap] = 0
+        given = [voice[i : i + 160] for i in range(0, before, 160)] + [voice[before : before + gap]]
+        given += [voice[:0]] * (gap // 160 - 1) + [voice[i : i + 160] for i in range(before + gap, len(voice), 160)]
+    canceller, heard = EchoCanceller(), whole(heard)
+    clean = np.concatenate([canceller.cancel(h, g) for h, g in zip(heard.reshape(-1, 160), given, strict=False)])
+    after = before + gap
+    for begin_s, end_s, least in ((0.0, 0.3, 3), (0.3, 1.0, 6), (1.0, 2.0, 20)):
+        span = slice(after + round(begin_s * RATE_HZ), after + round(end_s * RATE_HZ))
+        assert db(heard[span]) - db(clean[span]) > least
 
-    rate_hz = RATE_HZ
 
-    def __init__(self, played: Samples):
-        self._played = played
-        self._calls = -1
+@pytest.mark.parametrize("delay_s", [0.08, 0.4])
+def test_a_delay_that_is_known_is_a_head_start_and_does_no_harm(delay_s: float) -> None:
+    def left(known: bool, seed: int) -> float:
+        """What is left of the echo in its first second, in dB, after the microphone has been listening for 3 s."""
+        played = np.concatenate([np.zeros(3 * RATE_HZ, np.float32), babble(2.0, seed)])
+        canceller = EchoCanceller()
+        if known:
+            canceller.expect(delay_s)
+        parts = zip(whole(echo(played, delay_s, seed + 10)).reshape(-1, 160), played.reshape(-1, 160), strict=True)
+        return db(np.concatenate([canceller.cancel(h, p) for h, p in parts])[3 * RATE_HZ : 4 * RATE_HZ])
+
+    gains = [left(False, seed) - left(True, seed) for seed in (3, 4, 6)]
+    assert min(gains) > -2
+    assert delay_s < 0.4 or np.mean(gains) > 3
+
+
+def test_a_delay_of_any_length_can_be_told() -> None:
+    canceller = EchoCanceller()
+    for delay_s in (-1.0, 0.0, 0.03, 0.5, 0.6, 20.0):
+        canceller.expect(delay_s)
+    assert len(canceller.cancel(np.zeros(160, np.float32), np.zeros(160, np.float32))) == 160
+
+
+class _Room(SilentSpeaker):
+    """A loudspeaker whose sound can be heard: it plays a time line in the clock's time, and tells what it gave."""
+
+    delay_s = 0.03
+
+    def __init__(self, clock: Clock, delay_s: float = 0.08):
+        super().__init__(clock)
+        self._path = round(delay_s * self.rate_hz)
+        self._at = 0
+
+    def _sound(self, phrase: Phrase) -> Samples:
+        return resampled(phrase.pcm, phrase.rate_hz, self.rate_hz)
 
     def given(self) -> Samples:
-        self._calls += 1
-        begin = (self._calls - 1) * 160
-        return self._played[begin : begin + 160] if self._calls else self._played[:0]
+        begin, self._at = self._at, max(self._at, self._sounded())
+        return self._line.render(begin, self._at)
+
+    def at(self, block: Block) -> Samples:
+        """What of it arrives at the microphone during a block."""
+        begin = round(block.at_s * self.rate_hz) - self._path
+        return resampled(self._line.render(begin, begin + self.rate_hz // 100), self.rate_hz, RATE_HZ)
 
 
-def test_a_microphone_beside_a_loudspeaker_does_not_hear_it() -> None:
-    played = babble(8.0, seed=4)
+class _InRoom(FileMicrophone):
+    """A microphone that hears a recording and the loudspeaker beside it."""
 
-    async def main() -> tuple[Samples, list[float]]:
+    in_room = True
+
+    def __init__(self, pcm: Samples, clock: Clock, room: _Room):
+        super().__init__(pcm, clock)
+        self._room = room
+
+    async def blocks(self) -> AsyncIterator[Block]:
+        async for block in super().blocks():
+            yield Block(block.at_s, block.pcm + self._room.at(block))
+
+
+def listen(mode: str, said: Samples, played: Samples, seconds: float) -> tuple[Microphone, list[Block]]:
+    """What is heard in a room where something is played from 0.5 s on."""
+
+    async def main() -> tuple[Microphone, list[Block]]:
         clock = Clock()
-        microphone = EchoFreeMicrophone(FileMicrophone(echo(played), clock), _Card(played))
-        blocks = []
+        clock.start()
+        room = _Room(clock)
+        microphone = without_echo(_InRoom(said, clock, room), room, mode)
+        await room.play(Phrase("", np.concatenate([np.zeros(RATE_HZ // 2, np.float32), played]), RATE_HZ, ()))
+        blocks: list[Block] = []
         async for block in microphone.blocks():
             blocks.append(block)
+            if block.end_s >= seconds:
+                microphone.close()
+        return microphone, blocks
+
+    return run(main(), fast=True)
+
+
+def pcm_of(blocks: list[Block]) -> Samples:
+    return np.concatenate([block.pcm for block in blocks])
+
+
+def test_a_simulated_loudspeaker_is_taken_out_and_the_raw_sound_is_kept() -> None:
+    played = babble(8.0, seed=4)
+    silence = np.zeros(RATE_HZ, np.float32)
+    microphone, blocks = listen("cancel", silence, played, 8.0)
+    assert isinstance(microphone, EchoFreeMicrophone) and microphone.delay_s == pytest.approx(0.03)
+    _, untouched = listen("none", silence, played, 8.0)
+    assert np.allclose([b.at_s for b in blocks], np.arange(800) / 100)
+    assert all(b.raw is None for b in untouched)
+    raw = np.concatenate([b.raw for b in blocks if b.raw is not None])
+    assert np.array_equal(raw, pcm_of(untouched))
+    assert db(settled(raw)) - db(settled(pcm_of(blocks))) > 20
+
+
+def test_half_duplex_is_deaf_while_it_speaks_and_a_little_longer() -> None:
+    said = babble(4.0, seed=1)
+    _, blocks = listen("half_duplex", said, babble(1.0, seed=2), 4.0)
+    heard = pcm_of(blocks)
+    assert not heard[: round(1.69 * RATE_HZ)].any()
+    assert np.array_equal(heard[round(1.71 * RATE_HZ) : 4 * RATE_HZ], said[round(1.71 * RATE_HZ) :])
+
+
+def test_windows_regroup_the_raw_sound_with_the_rest() -> None:
+    class Two(FileMicrophone):
+        async def blocks(self) -> AsyncIterator[Block]:
+            async for block in super().blocks():
+                yield Block(block.at_s, block.pcm, raw=-block.pcm if block.at_s >= 1 else None)
+
+    async def main() -> list[Block]:
+        microphone = Two(babble(2.0, seed=8), Clock())
+        found: list[Block] = []
+        async for window in windows(microphone, 512, lambda _: None):
+            found.append(window)
             if microphone.over:
                 microphone.close()
-        return np.concatenate([b.pcm for b in blocks]), [b.at_s for b in blocks]
+        return found
 
-    heard, at_s = run(main(), fast=True)
-    assert np.allclose(np.diff(at_s), 0.01)
-    assert db(settled(echo(played))) - db(settled(heard[: len(played)])) > 20
+    found = run(main(), fast=True)
+    assert all(w.raw is None for w in found if w.end_s <= 1.0)
+    for window in found:
+        if window.at_s > 1.02:
+            assert window.raw is not None and np.array_equal(window.raw, -window.pcm)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_the_recogniser_gets_what_the_configuration_says(raw: bool) -> None:
+    class Keeping(ScriptedRecogniser):
+        fed: ClassVar[list[Samples]] = []
+
+        def feed(self, segment: Any, pcm: Samples) -> Words | None:
+            self.fed.append(pcm)
+            return super().feed(segment, pcm)
+
+    async def main() -> None:
+        worker = await Worker.start("recogniser", Keeping)
+        transcriber = Transcriber(worker, "auto", lambda _: None, raw=raw)
+        one = np.ones(160, np.float32)
+        transcriber.feed(Block(0.0, one))
+        transcriber.feed(Block(0.01, one, raw=2 * one))
+        transcriber.close()
+        await joined(transcriber.segments)
+        worker.close()
+
+    Keeping.fed.clear()
+    run(main(), fast=True)
+    assert np.concatenate(Keeping.fed).sum() == (480 if raw else 320)
 
 
 def test_files_hear_no_echo_and_are_left_alone() -> None:
@@ -131,5 +281,73 @@ def test_files_hear_no_echo_and_are_left_alone() -> None:
         clock = Clock()
         microphone = FileMicrophone(np.zeros(160, np.float32), clock)
         assert without_echo(microphone, SilentSpeaker(clock)) is microphone
+        assert without_echo(microphone, _Room(clock)) is microphone
+        heard = _InRoom(np.zeros(160, np.float32), clock, _Room(clock))
+        assert without_echo(heard, SilentSpeaker(clock)) is heard
+        assert without_echo(heard, _Room(clock), "none") is heard
 
     asyncio.run(main())
+
+
+# ---------------------------------------------------------------- the second net
+
+
+def said(text: str, at_s: float = 10.0, step_s: float = 0.3) -> tuple[Word, ...]:
+    """Words one after the other; Chinese counts as one word, as recognisers have it."""
+    return tuple(Word(w, at_s + i * step_s, at_s + (i + 1) * step_s) for i, w in enumerate(text.split()))
+
+
+OWN = said("It costs two dollars and nine cents.")
+ECHO, USER = (1.0, 0.01), (1.0, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("words", "energies", "own"),
+    [
+        (said("it costs two dollars", 10.1), ECHO, True),
+        (said("IT COSTS two!"), ECHO, True),
+        (said("it costs two dollars", 10.1), USER, False),  # somebody repeats us
+        (said("it costs two dollars", 10.1), (1.0, 0.1), False),
+        (said("it costs"), ECHO, False),
+        (said("two costs it"), ECHO, False),  # not in order
+        (said("it costs two dollars", 10.6), ECHO, False),  # at another time
+        (said("please stop talking now"), ECHO, False),
+        (said("oh it lost costs um two", 9.9, 0.2), ECHO, True),  # misheard in between
+        ((), ECHO, False),
+        (said("it costs two dollars"), (0.0, 0.0), False),
+    ],
+)
+def test_a_transcript_is_ours_only_if_words_and_energy_say_so(
+    words: tuple[Word, ...], energies: tuple[float, float], own: bool
+) -> None:
+    assert own_voice(Words(" ".join(w.text for w in words), words), OWN, *energies) is own
+
+
+def test_chinese_is_compared_character_by_character() -> None:
+    own = said("这 个 要 二 十 块 钱。", step_s=0.2)
+    heard = Words("这个要二十块", (Word("这个要", 10.0, 10.6), Word("二十块", 10.6, 11.2)), "zh")
+    assert own_voice(heard, own, *ECHO)
+    assert not own_voice(heard, own, *USER)
+    assert not own_voice(Words("那天我去", (Word("那天我去", 10.0, 10.8),), "zh"), own, *ECHO)
+
+
+@given(st.lists(st.sampled_from("it costs two dollars stop wait no".split()), max_size=12), st.floats(0, 0.099))
+def test_fewer_than_three_common_words_are_never_ours(texts: list[str], left: float) -> None:
+    words = said(" ".join(texts))
+    common = sum(min(texts.count(t), 1) for t in "it costs two dollars".split())
+    if own_voice(Words(" ".join(texts), words), OWN, 1.0, left):
+        assert common >= 3
+
+
+@pytest.mark.parametrize("name", ["en_jfk.flac", "en_lj2.flac", "zh_kejiguan.flac"])
+def test_the_energy_tells_an_echo_from_somebody_who_repeats_it(shared: Path, name: str) -> None:
+    """The voice goes on and nobody speaks; or it stops 0.6 s after somebody began who says the same, half as loud."""
+    voice = np.tile(real(shared, name), 6)[: 8 * RATE_HZ]
+    begin, stop, end = 4 * RATE_HZ, round(4.6 * RATE_HZ), round(5.6 * RATE_HZ)
+    stopped = np.where(np.arange(len(voice)) < stop, voice, 0).astype(np.float32)
+    user = np.zeros_like(voice)
+    user[begin:] = 0.5 * resampled(voice, RATE_HZ, round(0.94 * RATE_HZ))[: len(voice) - begin]
+    for played, beside, ours in ((voice, 0 * user, True), (stopped, user, False)):
+        heard = whole(echo(played) + beside)
+        energies = [float(np.square(pcm[begin:end]).sum()) for pcm in (heard, cancel(heard, played))]
+        assert own_voice(Words("it costs two dollars", OWN[:4]), OWN, energies[0], energies[1]) is ours

@@ -24,9 +24,9 @@ def events(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
 
 
-def wait_for(path: Path, type: str, process: subprocess.Popen, seconds: float = 60) -> None:
+def wait_for(path: Path, type: str, process: subprocess.Popen, seconds: float = 60, count: int = 1) -> None:
     until = time.monotonic() + seconds
-    while not any(e["type"] == type for e in events(path)):
+    while sum(e["type"] == type for e in events(path)) < count:
         assert process.poll() is None, "the program ended"
         assert time.monotonic() < until, f"no {type} in {[e['type'] for e in events(path)]}"
         time.sleep(0.05)
@@ -45,6 +45,7 @@ def live(card: pulse.PulseAudio, log: Path, during: Callable[[subprocess.Popen],
     finally:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=30)
+        print(out)  # shown where the test fails
     assert process.returncode == 130, out
     return events(log)
 
@@ -82,3 +83,23 @@ def test_over_an_open_loudspeaker_it_does_not_answer_itself(card, first_question
         subprocess.run(["pactl", "unload-module", module], env=card.env, check=False)
     exchanges = [e for e in logged if e["type"] == "exchange"]
     assert len(exchanges) == 1, exchanges
+
+
+def test_a_sound_card_that_pauses_in_a_reply_costs_no_word_and_the_talk_goes_on(card, first_question, tmp_path):
+    log = tmp_path / "events.jsonl"
+
+    def talk(process: subprocess.Popen) -> None:
+        assert card.play(first_question).wait(30) == 0
+        wait_for(log, "playing", process)
+        with card.suspended():
+            time.sleep(1.5)
+        wait_for(log, "exchange", process)
+        assert card.play(first_question).wait(30) == 0
+        wait_for(log, "exchange", process, count=2)
+
+    logged = live(card, log, talk)
+    first, second = (e for e in logged if e["type"] == "exchange")
+    assert first["heard"] == first["generated"] and not first["cut"]
+    assert second["heard"] == second["generated"] and not second["cut"]
+    paused = [e for e in logged if e["type"] == "trouble" and e["where"] == "speaker"]
+    assert len(paused) == 1 and paused[0]["kept_going"] and "paused for 1." in paused[0]["message"]

@@ -55,6 +55,18 @@ def test_words_come_plain_in_order_with_times_inside_the_segment(recogniser, cli
         assert all(0 <= w.p <= 1 for w in words.words)
 
 
+def test_it_tells_where_a_sentence_may_end(recogniser, clips):
+    whole, begun = [], []
+    for text, pcm in clips:
+        words = text.split()
+        whole.append(recogniser.ends_p(words))
+        begun += [recogniser.ends_p(words[:count]) for count in range(1, len(words))]
+        assert transcribe(recogniser, pcm).ends_p == whole[-1]
+    assert all(0 < p < 1 for p in whole) and np.median(whole) > 2 * np.median(begun)
+    assert recogniser.ends_p(["put", "it", "on", "the"]) < 0.01
+    assert transcribe(recogniser, np.zeros(8000, np.float32)).ends_p is None
+
+
 def test_partial_words_grow_while_somebody_speaks(recogniser, clips):
     text, pcm = max(clips, key=lambda clip: len(clip[1]))
     segment = recogniser.start("en")

@@ -17,9 +17,23 @@ import tiny_models
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from assistant.backends import ENGINES, Encoder, Eyes, Message, Mind, Recogniser, Stop, Voice, VoiceActivity, load
+from assistant.backends import (
+    ENGINES,
+    Decodes,
+    Encoder,
+    EndOfTurn,
+    Eyes,
+    Message,
+    Mind,
+    Recogniser,
+    Stop,
+    Voice,
+    VoiceActivity,
+    load,
+)
 from assistant.errors import EngineError, WeightsError
 from assistant.events import HEARING_RATE_HZ, Finding, Image, Samples, Words
+from assistant.guards import doubt
 
 RATE = HEARING_RATE_HZ
 
@@ -97,6 +111,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 
 
 ACTIVITIES = ["scripted", "silero"]
+ENDPOINTING = ["scripted", "smart_turn", "words"]
 RECOGNISERS = ["scripted", "pocketsphinx", "whisper-fixture", "whisper-random"]
 MINDS = ["scripted", "llama", "transformers-sees", "transformers-reads"]
 EYES = ["scripted", "ocr"]
@@ -108,6 +123,7 @@ VOICES = ["scripted", "espeak", "coqui"]
 def test_every_engine_is_asked() -> None:
     asked = {
         "activity": ACTIVITIES,
+        "endpointing": ENDPOINTING,
         "recogniser": RECOGNISERS,
         "mind": MINDS,
         "eyes": EYES,
@@ -148,10 +164,28 @@ def test_voice_activity_hears_voices_and_keeps_its_state_outside(made: Made, sha
     assert listen(ear.start()) == first
 
 
+# ---------------------------------------------------------------- the end of a turn
+
+
+@pytest.mark.parametrize("name", ENDPOINTING)
+def test_the_end_of_a_turn_is_a_probability_of_sound_of_any_length(made: Made, shared: Path, name: str) -> None:
+    engine: EndOfTurn = made("endpointing", name)
+    pcm = recording(shared, "en_jfk")
+    for sound in (pcm, pcm[: 3 * RATE], pcm[:100], np.zeros(0, np.float32), np.zeros(RATE, np.float32)):
+        p = engine.over(sound)
+        assert p is None or (isinstance(p, float) and 0 <= p <= 1)
+        assert engine.over(sound) == p
+    assert (engine.over(pcm) is None) == (name == "words")
+
+
 # ---------------------------------------------------------------- recognisers
 
 
-def hear(engine: Recogniser, pcm: Samples, language: str = "auto") -> Words:
+def hear(engine: Recogniser | Decodes, pcm: Samples, language: str = "auto") -> Words:
+    if isinstance(engine, Decodes):
+        hypothesis = engine.decode(pcm, language, "", never)
+        assert type(hypothesis.mean_logp) is type(hypothesis.no_speech_p) is float
+        return hypothesis.words if doubt(hypothesis) is None else Words("", (), hypothesis.words.language)
     segment = engine.start(language)
     for i in range(0, len(pcm), RATE // 100):
         partial = engine.feed(segment, pcm[i : i + RATE // 100])
@@ -161,7 +195,7 @@ def hear(engine: Recogniser, pcm: Samples, language: str = "auto") -> Words:
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_a_recording_becomes_words_with_times_inside_it(made: Made, shared: Path, name: str) -> None:
-    engine: Recogniser = made("recogniser", name)
+    engine: Recogniser | Decodes = made("recogniser", name)
     pcm = recording(shared, "en_lamp")
     words = hear(engine, pcm)
     assert words.language in engine.languages
@@ -177,7 +211,7 @@ def test_a_recording_becomes_words_with_times_inside_it(made: Made, shared: Path
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_segments_know_nothing_of_each_other(made: Made, shared: Path, name: str) -> None:
-    engine: Recogniser = made("recogniser", name)
+    engine: Recogniser | Decodes = made("recogniser", name)
     pcm = recording(shared, "en_what_time")
     once = hear(engine, pcm, "en")
     hear(engine, np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32), "en")
@@ -186,7 +220,7 @@ def test_segments_know_nothing_of_each_other(made: Made, shared: Path, name: str
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_no_sound_and_silence_are_heard_without_complaint(made: Made, name: str) -> None:
-    engine: Recogniser = made("recogniser", name)
+    engine: Recogniser | Decodes = made("recogniser", name)
     for seconds in (0.0, 0.02, 1.0):
         words = hear(engine, np.zeros(int(seconds * RATE), np.float32), engine.languages[0])
         if name in ("pocketsphinx", "whisper-fixture"):
@@ -195,12 +229,12 @@ def test_no_sound_and_silence_are_heard_without_complaint(made: Made, name: str)
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_a_recogniser_tells_its_languages_and_refuses_others(made: Made, name: str) -> None:
-    engine: Recogniser = made("recogniser", name)
+    engine: Recogniser | Decodes = made("recogniser", name)
     assert isinstance(engine.languages, tuple)
     assert "en" in engine.languages
     if name != "scripted":
         with pytest.raises(EngineError, match="wanted to hear 'tlh'"):
-            engine.start("tlh")
+            hear(engine, np.zeros(RATE, np.float32), "tlh")
 
 
 # ---------------------------------------------------------------- minds

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from ctypes.util import find_library
 from pathlib import Path
 
@@ -120,6 +121,38 @@ def test_what_is_spoken_sounds_ducks_and_stops(card: pulse.PulseAudio, speech: P
     assert len(given) == pytest.approx(2 * 48_000, rel=0.1)
     assert np.abs(given[: 48_000 // 2]).max() > 0.4
     assert not given[-24_000:].any()
+
+
+def test_cards_that_are_away_for_a_moment_lose_neither_the_place_nor_the_time(
+    card: pulse.PulseAudio, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(5)
+    pcm = np.convolve(rng.standard_normal(7 * RATE_HZ), 0.7 ** np.arange(30), "same")
+    sound, wav, out = tmp_path / "speech.wav", tmp_path / "monitor.wav", tmp_path / "told.npz"
+    soundfile.write(sound, 0.3 * pcm / np.abs(pcm).max(), RATE_HZ)
+    with card.recording(wav), start(card, "pause", out, sound) as program:
+        with card.suspended():
+            time.sleep(1.5)
+        assert program.communicate(timeout=60)[1] == ""
+    told = np.load(out)
+    for what in ("said", "heard"):
+        assert len(told[what]) == 1 and told[what][0] == pytest.approx(1.6, abs=0.4), what
+
+    # the loudspeaker stood still, went on where it was, and what counts as heard is what sounded
+    positions = told["positions"] / RATE_HZ
+    steps = np.diff(positions)
+    assert steps.min() > -0.06
+    assert np.diff(told["at"])[steps == 0].sum() > 1.0
+    sounded = read(wav)
+    loud = np.flatnonzero(np.abs(sounded) > 0.001)
+    begin, alike = found(resampled(read(sound)[: RATE_HZ // 2], RATE_HZ, 48_000), sounded)
+    assert alike > 0.9
+    assert int(told["played"]) / RATE_HZ == pytest.approx((loud[-1] - begin) / 48_000, abs=0.1)
+
+    # the microphone's samples kept the machine's time
+    ended_s, now_s = told["came"].T
+    assert np.allclose(np.diff(ended_s), 0.01)
+    assert np.median((now_s - ended_s)[-30:]) == pytest.approx(np.median((now_s - ended_s)[:30]), abs=0.1)
 
 
 def test_devices_are_found_by_number_by_name_and_by_default(card: pulse.PulseAudio, tmp_path: Path) -> None:

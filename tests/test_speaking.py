@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assistant.backends import Speech
 from assistant.errors import AssistantError
 from assistant.events import Phrase, Played
-from assistant.speaking import Phrases, ReplyText, Span, heard, make_phrase, say, speakable, spoken_only
+from assistant.speaking import Phrases, ReplyText, Span, heard, make_phrase, say, sounded, speakable, spoken_only
 
 PIECES = st.sampled_from(
     [
@@ -394,6 +394,29 @@ def test_of_a_number_nothing_is_heard_before_its_last_word_has_begun(tokens: lis
     samples = data.draw(st.integers(0, len(phrase.pcm)))
     was_heard = heard([Played(phrase, samples)], reply)
     assert len(speakable(was_heard, "en").text.split()) <= sum(onset < samples for onset in onsets)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXTS | st.text(max_size=40), st.sampled_from(["en", "zh"]), st.integers(0, 999), st.floats(0, 1))
+def test_every_word_that_sounded_has_the_time_of_its_own_sound(text: str, language: str, seed: int, share: float):
+    spoken = speakable(text, language)
+    phrase = make_phrase(0, spoken, pronounced(spoken.text, seed, told=False, pauses_told=False)[0])
+    words = sounded(phrase, 60.0)
+    assert len(words) == len(spoken.marks)
+    assert "".join(word.text for word in words) == spoken.text.replace(" ", "")
+    times = [t for word in words for t in (word.began_s, word.ended_s)]
+    assert times == sorted(times) and all(60.0 <= t <= 60.0 + len(phrase.pcm) / RATE_HZ for t in times)
+    begun = sounded(phrase, 60.0, round(share * len(phrase.pcm)))
+    assert [w.began_s for w in begun] == [
+        w.began_s for w in words if w.began_s < 60 + round(share * len(phrase.pcm)) / RATE_HZ
+    ]
+
+
+def test_the_words_of_a_phrase_sound_where_they_begin():
+    ((phrase, onsets),) = phrases_of("milk is on the table", 11)
+    words = sounded(phrase, 2.5)
+    assert [word.text for word in words] == ["milk", "is", "on", "the", "table"]
+    assert [word.began_s for word in words] == pytest.approx([2.5 + onset / RATE_HZ for onset in onsets])
 
 
 def test_a_voice_that_does_not_tell_is_estimated_within_its_sound():

@@ -80,7 +80,8 @@ def test_a_slow_recogniser_gets_what_waited_as_one_piece():
 def test_a_dropped_turn_leaves_nothing_and_the_next_one_starts_afresh():
     async def main(transcriber, clock):
         transcriber.begin()
-        transcriber.feed(blocks(0, 1)[0])
+        for block in blocks(0, 1):
+            transcriber.feed(block)
         await asyncio.sleep(0)
         transcriber.drop()
         assert transcriber.segments == ()
@@ -101,7 +102,8 @@ def test_an_error_reaches_everyone_who_waits_and_nobody_else():
 
     async def main(transcriber, clock):
         transcriber.begin()
-        transcriber.feed(blocks(0, 1)[0])
+        for block in blocks(0, 1):
+            transcriber.feed(block)
         transcriber.close()
         for _ in range(2):
             with pytest.raises(EngineError, match="out of memory"):

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +11,10 @@ import soundfile
 import tiny_models
 
 from assistant.backends import load
-from assistant.backends.whisper import Whisper, _complete, _is_speech
+from assistant.backends.whisper import Whisper
 from assistant.errors import ConfigError, EngineError, WeightsError
 from assistant.events import HEARING_RATE_HZ, Samples, Words
+from assistant.guards import doubt
 
 RATE = HEARING_RATE_HZ
 
@@ -29,11 +29,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.random_whisper(tmp_path_factory.mktemp("whisper") / "random.pt")
 
 
-def hear(engine: Whisper, pcm: Samples, language: str = "auto", block: int = 160) -> Words:
-    segment = engine.start(language)
-    for i in range(0, len(pcm), block):
-        assert engine.feed(segment, pcm[i : i + block]) is None
-    return engine.finish(segment)
+def hear(engine: Whisper, pcm: Samples, language: str = "auto", prompt: str = "") -> Words:
+    hypothesis = engine.decode(pcm, language, prompt, lambda: False)
+    return hypothesis.words if doubt(hypothesis) is None else Words("", (), hypothesis.words.language)
 
 
 def sound(file: Path) -> Samples:
@@ -73,17 +71,39 @@ def test_a_one_word_answer_survives_a_word_time_of_no_length(shared: Path, fixtu
     assert hear(fixture, sound(shared / "data/speech/en_yes.flac")).text == "Yes."
 
 
-def test_how_the_sound_is_cut_into_blocks_changes_nothing(shared: Path, fixture: Whisper) -> None:
-    pcm, _ = recordings(shared, "en", 30)[0]
-    assert hear(fixture, pcm, "en", block=160) == hear(fixture, pcm, "en", block=len(pcm))
+def test_more_sound_than_its_window_is_refused_not_cut_short(fixture: Whisper) -> None:
+    with pytest.raises(EngineError, match=r"at most 30 s.*got 31\.0 s; cut it"):
+        hear(fixture, np.zeros(31 * RATE, np.float32))
 
 
-def test_a_recording_longer_than_whispers_window_is_heard_to_its_end(shared: Path, fixture: Whisper) -> None:
-    clip, transcript = recordings(shared, "en", 30)[0]
-    late = np.zeros(31 * RATE, np.float32)
-    words = hear(fixture, np.concatenate((late, clip)))
-    assert words.text == transcript
-    assert all(31 - 1 <= w.began_s <= 31 + len(clip) / RATE for w in words.words)
+def test_a_hypothesis_says_how_sure_it_is(shared: Path, fixture: Whisper) -> None:
+    (pcm, _), *_ = recordings(shared, "en", 30)
+    rain = sound(shared / "data/speech/nonspeech/noise_kitchen.flac")[: 5 * RATE]
+    speech, noise = (fixture.decode(heard, "en", "", lambda: False) for heard in (pcm, rain))
+    assert speech.mean_logp > -1 and speech.no_speech_p < 0.5 < noise.no_speech_p
+
+
+def test_what_was_said_before_reaches_the_model_and_is_not_said_again(shared: Path, fixture: Whisper) -> None:
+    (pcm, _), *_ = recordings(shared, "en", 30)
+    before = "Turn on the living room lamp."
+    with_prompt = fixture.decode(pcm, "en", before, lambda: False)
+    assert with_prompt.mean_logp != fixture.decode(pcm, "en", "", lambda: False).mean_logp
+    assert before not in with_prompt.words.text
+
+
+@pytest.mark.parametrize("asked_before", [0, 1, 3, 5])
+def test_it_stops_within_a_layer_and_is_as_before(shared: Path, fixture: Whisper, asked_before: int) -> None:
+    (pcm, transcript), *_ = recordings(shared, "en", 30)
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > asked_before
+
+    assert fixture.decode(pcm, "en", "", stop).words == Words("", (), "en")
+    assert asked == asked_before + 1
+    assert hear(fixture, pcm, "en").text == transcript
 
 
 @pytest.mark.parametrize("name", ["silence_digital", "noise_dog_bark", "music_acoustic_guitar", "babble_fire"])
@@ -95,34 +115,6 @@ def test_sounds_that_nobody_said_give_no_words(shared: Path, fixture: Whisper, n
 def test_hardly_any_sound_gives_no_words(fixture: Whisper, samples: int) -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, samples).astype(np.float32)
     assert hear(fixture, noise) == Words("", (), "en")
-
-
-def test_a_segment_is_finished_once(fixture: Whisper) -> None:
-    segment = fixture.start("en")
-    fixture.finish(segment)
-    with pytest.raises(EngineError, match="start a new one"):
-        fixture.feed(segment, np.zeros(160, np.float32))
-    with pytest.raises(EngineError, match="start a new one"):
-        fixture.finish(segment)
-
-
-def test_the_guards_reject_what_is_unsure_looping_or_unspoken() -> None:
-    def result(**other: float) -> SimpleNamespace:
-        return SimpleNamespace(**({"avg_logprob": -0.3, "compression_ratio": 1.2, "no_speech_prob": 0.1} | other))
-
-    assert _is_speech(result())
-    assert not _is_speech(result(avg_logprob=-1.5))
-    assert not _is_speech(result(avg_logprob=float("nan")))
-    assert not _is_speech(result(compression_ratio=9))
-    assert not _is_speech(result(no_speech_prob=1))
-
-
-def test_a_full_window_is_used_up_to_its_last_closed_sentence() -> None:
-    stamp = 1000
-    closed = [stamp, 5, 6, stamp + 100, stamp + 100, 7]
-    assert _complete(closed, stamp, 480_000) == ([stamp, 5, 6, stamp + 100], 2 * RATE)
-    for never_closed in ([stamp, 5, 6], [stamp, 5, stamp + 9], [stamp, stamp, 5]):
-        assert _complete(never_closed, stamp, 480_000) == (never_closed, 480_000)
 
 
 # ---------------------------------------------------------------- loading
@@ -150,7 +142,7 @@ def test_languages_are_checked(checkpoint: Path) -> None:
     with pytest.raises(ConfigError, match="english"):
         Whisper(str(checkpoint), languages=("english",))
     with pytest.raises(EngineError, match=r"wanted to hear 'zh'.*set up for en"):
-        Whisper(str(checkpoint), languages=("en",)).start("zh")
+        hear(Whisper(str(checkpoint), languages=("en",)), np.zeros(RATE, np.float32), "zh")
 
 
 @pytest.mark.parametrize("model", ["no/such/file.pt", "enormous"])

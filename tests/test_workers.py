@@ -23,6 +23,19 @@ def test_a_job_runs_on_the_workers_own_thread_and_its_result_comes_back():
     run(main())
 
 
+def test_each_piece_of_work_is_noted_under_its_entry_in_the_cost_table():
+    async def main():
+        worker, noted = Worker("mind"), []
+        worker.note = lambda cost, began_s, ended_s: noted.append((cost, ended_s - began_s))
+        await worker.call(lambda: 1, cost="prefill")
+        assert [piece async for piece in worker.stream(lambda stop: iter("abc"), cost="reply")] == ["a", "b", "c"]
+        worker.close()
+        assert [cost for cost, _ in noted] == ["mind.prefill", "mind.reply.first", "mind.reply.next", "mind.reply.next"]
+        assert all(0 <= took_s < 5 for _, took_s in noted)
+
+    run(main())
+
+
 def test_an_error_comes_out_where_the_job_was_asked_for():
     async def main():
         worker = Worker("mind")

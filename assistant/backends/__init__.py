@@ -38,18 +38,55 @@ class VoiceActivity(Protocol):
         ...
 
 
-class Recogniser(Protocol):
-    """Speech to words, segment by segment. Times of words count from the segment's first sample.
+class EndOfTurn(Protocol):
+    """Whether whoever paused is done, by how it sounded."""
 
-    `start` -> `feed`* -> `finish`. `feed` returns the words so far, or None where nothing new is known (or where an
-    engine only takes whole recordings). A segment that has been finished cannot be fed again.
+    def over(self, pcm: Samples) -> float | None:
+        """The probability (0 to 1) that the turn is over; None where the engine has no opinion. `pcm` is the turn so
+        far at 16 kHz, of which the last 8 s will do, with 0.3 s before it and the beginning of the pause.
+        """
+        ...
+
+
+class Recogniser(Protocol):
+    """Speech to words while it is spoken, segment by segment. Times of words count from the segment's first sample.
+
+    `start` -> `feed`* -> `finish`. `feed` returns the words so far, or None where nothing new is known. A segment that
+    has been finished cannot be fed again.
     """
 
     languages: tuple[str, ...]
+    longest_s: float
+    """a segment that gets longer ends at its quietest moment; inf where `finish` takes no longer for a long one"""
 
     def start(self, language: str) -> Any: ...
     def feed(self, segment: Any, pcm: Samples) -> Words | None: ...
     def finish(self, segment: Any) -> Words: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an engine makes of a recording, and how sure it is; an engine that cannot tell is taken to be.
+
+    `mean_logp` is the mean log-probability of its tokens, `no_speech_p` the probability that nobody spoke.
+    """
+
+    words: Words
+    mean_logp: float = 0.0
+    no_speech_p: float = 0.0
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """A recogniser that only takes whole recordings, in place of `Recogniser`; `transcribing` makes it stream.
+
+    `decode` is given at most 15 s of sound, and in `prompt` what was said before it, "" for nothing; every word it
+    returns has times, counted from the first sample. Once `stop()` is true it may return, or raise, anything.
+    """
+
+    languages: tuple[str, ...]
+
+    def decode(self, pcm: Samples, language: str, prompt: str, stop: Stop) -> Hypothesis: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +210,21 @@ class Speaker(Protocol):
         ...
 
     @property
+    def recent(self) -> Sequence[tuple[Phrase, float]]:
+        """The newest phrases, and when their first samples sounded or will (for one that was held: would have)."""
+        ...
+
+    @property
     def sounding(self) -> bool:
-        """Something is sounding, or waiting to."""
+        """Something is sounding, waiting to, or held back."""
+        ...
+
+    def hold(self) -> None:
+        """Silence at once, and keep what has not sounded; `play` holds back until `go_on` or `stop`."""
+        ...
+
+    def go_on(self) -> None:
+        """Go on with what was held, from the beginning of the word that was cut, as loud as ever."""
         ...
 
     def duck(self) -> None:
@@ -192,6 +242,11 @@ class Speaker(Protocol):
 
 ENGINES: dict[str, dict[str, str]] = {
     "activity": {"silero": "silero:Silero", "scripted": "scripted:ScriptedActivity"},
+    "endpointing": {
+        "smart_turn": "smart_turn:SmartTurn",
+        "words": "words_alone:WordsAlone",
+        "scripted": "scripted:ScriptedEndOfTurn",
+    },
     "recogniser": {
         "pocketsphinx": "pocketsphinx:PocketSphinx",
         "whisper": "whisper:Whisper",
@@ -216,9 +271,6 @@ ENGINES: dict[str, dict[str, str]] = {
     "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
 }
 """slot -> name -> module of this package : class"""
-OPTIONAL = frozenset({"detector", "encoder"})
-"""slots that may stay empty: their engine is `none` unless one is named"""
-
 OPTIONAL = frozenset({"detector", "encoder"})
 """slots that may stay empty: their engine is `none` unless one is named"""
 

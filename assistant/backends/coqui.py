@@ -1,14 +1,15 @@
 """Text to sound by Coqui (`coqui-tts`), VITS above all: one clause in, its sound out.
 
-A voice is a folder with `config.json` and weights, or a name of Coqui's catalogue. Knows nothing of word times: the
-library gives none, so that speech carries no marks.
+A voice is a folder with `config.json` and weights, or a name of Coqui's catalogue. Word times come out of the durations
+that VITS predicts for each of its letters or phonemes; other models give none, and their speech carries no marks.
 """
 
 from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -57,13 +58,19 @@ class Coqui:
         self._letters: set[str] = (
             set() if tokenizer.use_phonemes else set(filter(str.isalnum, tokenizer.characters.vocab))
         )
+        self._inferred: tuple[list[int], dict[str, Any]] | None = None
+        self._note_inference()
         self._stop: Stop = lambda: False
         for part in self._engine.modules():
             if isinstance(part, torch.nn.Conv1d):  # what it is made of: each takes milliseconds
                 part.register_forward_pre_hook(lambda *_: self._ask())
 
     def synthesise(self, text: str, language: str, stop: Stop) -> Speech:
-        """The sound of a text, float32 mono, without marks; no samples for no words, or once `stop` is true."""
+        """The sound of a text, float32 mono; no samples for no words, or once `stop` is true.
+
+        A mark ends each word where the next one begins, if the model has a duration for each of its symbols and makes
+        as many words of the text as there are in it; else there are none.
+        """
         import torch
         from TTS.utils.synthesizer import PAD_SILENCE_SAMPLES
 
@@ -78,7 +85,7 @@ class Coqui:
             raise EngineError(f"wanted '{text}' spoken, this voice has none of its letters; choose another voice")
         if self._seed is not None:
             torch.manual_seed(self._seed)
-        self._stop = stop
+        self._stop, self._inferred = stop, None
         try:
             with torch.no_grad():
                 made = self._engine.tts(
@@ -92,7 +99,33 @@ class Coqui:
         except (RuntimeError, ValueError, IndexError) as error:  # out of memory; too little sound to shape
             raise EngineError(f"wanted '{text}' spoken, coqui failed with '{error}'; choose another voice") from error
         pcm = np.asarray(made, np.float32)[:-PAD_SILENCE_SAMPLES]  # half a second between sentences: not ours to add
-        return Speech(np.clip(pcm, -1.0, 1.0), rate_hz)
+        return Speech(np.clip(pcm, -1.0, 1.0), rate_hz, self._marks(text, len(pcm)))
+
+    def _note_inference(self) -> None:
+        """Keep what the model makes of a text besides its sound: the library drops it."""
+        model = self._engine.tts_model
+        infer = model.inference
+
+        def noting(symbols: Any, *args: Any, **options: Any) -> Any:
+            made = infer(symbols, *args, **options)
+            self._inferred = (symbols[0].tolist(), made)
+            return made
+
+        model.inference = noting
+
+    def _marks(self, text: str, samples: int) -> tuple[tuple[int, int], ...]:
+        symbols, made = self._inferred or ([], {})
+        durations = made.get("durations") if isinstance(made, dict) else None
+        if durations is None or durations.numel() != len(symbols):
+            return ()
+        letters = self._engine.tts_model.tokenizer.characters
+        lasts: list[float] = durations.flatten().tolist()
+        begins = list(_begins([letters.id_to_char(symbol) for symbol in symbols], lasts, letters.blank))
+        ends = [word.end() for word in re.finditer(r"\S+", text) if any(map(str.isalnum, word[0]))]
+        if len(begins) != len(ends):
+            return ()
+        per_step = samples / sum(lasts)
+        return tuple((end, round(begin * per_step)) for end, begin in zip(ends, [*begins[1:], sum(lasts)], strict=True))
 
     def _ask(self) -> None:
         if self._stop():
@@ -101,6 +134,18 @@ class Coqui:
 
 class _Stopped(Exception):
     """Nobody wants the rest."""
+
+
+def _begins(symbols: Sequence[str], lasts: Sequence[float], blank: str) -> Iterator[float]:
+    """Where each word begins, in the steps that durations count: at its first letter or phoneme behind a space."""
+    at, fresh = 0.0, True
+    for symbol, last in zip(symbols, lasts, strict=True):
+        if symbol == " ":
+            fresh = True
+        elif fresh and symbol != blank and symbol.isalpha():
+            yield at
+            fresh = False
+        at += last
 
 
 def _languages(model: str, engine: Any) -> dict[str, str]:

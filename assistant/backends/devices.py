@@ -72,12 +72,17 @@ def open_speaker(sink: str | int | None, clock: Clock) -> Speaker:
             return LiveSpeaker(device, clock)
 
 
-def without_echo(microphone: Microphone, speaker: Speaker) -> Microphone:
-    """The microphone, and where both are real, without what the loudspeaker says."""
-    from assistant.backends import sounddevice
-    from assistant.echo import EchoFreeMicrophone
+def without_echo(microphone: Microphone, speaker: Speaker, mode: str = "cancel") -> Microphone:
+    """The microphone without what the loudspeaker says. `mode` is that of [echo]: cancel, half_duplex or none.
 
-    if isinstance(microphone, sounddevice.Microphone) and isinstance(speaker, sounddevice.Speaker):
+    Cancelling takes a loudspeaker that tells what it gave to the sound card (`given`) and a microphone in the same
+    room; a recording (`in_room` is False) heard no loudspeaker of ours and is left as it is.
+    """
+    from assistant.echo import EchoFreeMicrophone, HalfDuplexMicrophone, Referring
+
+    if mode == "half_duplex":
+        return HalfDuplexMicrophone(microphone, speaker)
+    if mode == "cancel" and isinstance(speaker, Referring) and getattr(microphone, "in_room", True):
         return EchoFreeMicrophone(microphone, speaker)
     return microphone
 

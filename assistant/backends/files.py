@@ -18,7 +18,7 @@ import numpy as np
 
 from assistant.backends.timeline import FADE_S, LineSpeaker, resampled
 from assistant.errors import OutputError, SourceError
-from assistant.events import HEARING_RATE_HZ, Block, Phrase, Played, Samples
+from assistant.events import HEARING_RATE_HZ, Block, Phrase, Samples
 from assistant.pacing import Clock
 
 if TYPE_CHECKING:
@@ -77,11 +77,13 @@ def _heard(sound: soundfile.SoundFile) -> Samples:
 class FileMicrophone:
     """Hears a recording (a sound file, or float32 mono at 16 kHz), then silence until it is closed.
 
-    Block k comes when its last sample would have been heard. Nothing is dropped or repeated: whoever was away too long
-    gets what was missed at once. `over` is True from the first block on that holds nothing of the recording. Raises
-    SourceError as `read_sound` does.
+    Block k comes when its last sample would have been heard: the clock paces it and is not set by it. Nothing is
+    dropped or repeated: whoever was away too long gets what was missed at once. `over` is True from the first block on
+    that holds nothing of the recording. Raises SourceError as `read_sound` does.
     """
 
+    in_room = False
+    """no loudspeaker of ours can be heard in it"""
     _ends = True
 
     def __init__(self, sound: str | os.PathLike[str] | Samples, clock: Clock) -> None:
@@ -151,7 +153,8 @@ class FileSpeaker(SilentSpeaker):
     """A loudspeaker that is a WAV file: 16 bit, mono, 24 kHz, silence where nothing sounded; sample / rate is the time.
 
     Written every half second while something sounds, and whole at any moment. Raises OutputError at the start where the
-    file cannot be written, later out of `play`, `drain` or `close`, once; what was written until then stays readable.
+    file cannot be written, later out of `play`, `drain` or `close`, once; what was written until
+    then stays readable.
     """
 
     def __init__(self, path: str | os.PathLike[str], clock: Clock) -> None:
@@ -167,21 +170,6 @@ class FileSpeaker(SilentSpeaker):
         if self._step_due is None:
             self._step()
         return began_s
-
-    def stop(self) -> tuple[Played, ...]:
-        """As every loudspeaker; a full disk is told at the next `play` or `close`."""
-        self._settle()
-        return super().stop()
-
-    def duck(self) -> None:
-        """Lower the voice by 15 dB from now on."""
-        self._settle()
-        super().duck()
-
-    def restore(self) -> None:
-        """Take the lowering back from now on."""
-        self._settle()
-        super().restore()
 
     def close(self) -> None:
         """Stop, fill the file up to now, and close it. Raises OutputError."""

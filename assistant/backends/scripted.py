@@ -6,13 +6,17 @@ one in place of an engine to see which part of a chain is slow or wrong. None of
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import numpy as np
 
-from assistant.backends import Message, Speech, Stop
+from assistant.backends import Hypothesis, Message, Speech, Stop
 from assistant.backends.files import SilentSpeaker
 from assistant.events import (
     HEARING_RATE_HZ,
@@ -47,6 +51,21 @@ class ScriptedActivity:
         return None, 1.0 if float(np.abs(pcm).mean()) > LOUD else 0.0
 
 
+class ScriptedEndOfTurn:
+    """Thinks of each pause what its script says (probabilities, or None for no opinion), and of all later ones the
+    last. `heard_s` keeps how many seconds of sound it was given.
+    """
+
+    def __init__(self, script: Sequence[float | None] = (0.9,)):
+        self.heard_s: list[float] = []
+        self._script = list(script) or [None]
+
+    def over(self, pcm: Samples) -> float | None:
+        """The next opinion of the script."""
+        self.heard_s.append(len(pcm) / HEARING_RATE_HZ)
+        return self._script.pop(0) if len(self._script) > 1 else self._script[0]
+
+
 @dataclass(eq=False)
 class _Segment:
     text: str
@@ -60,6 +79,8 @@ class ScriptedRecogniser:
 
     A text grows word by word, three words a second, while sound comes in.
     """
+
+    longest_s = math.inf
 
     def __init__(self, texts: Sequence[str] = ("these words are scripted",), languages: Sequence[str] = ("en", "zh")):
         self.languages = tuple(languages)
@@ -87,6 +108,60 @@ class ScriptedRecogniser:
         step = segment.seconds / max(1, len(words))
         timed = tuple(Word(w, i * step, (i + 1) * step) for i, w in enumerate(words))
         return Words(segment.text, timed, segment.language)
+
+
+class ScriptedDecoder:
+    """The `Decodes` seam: hears the words of its script in sound that `spoken` makes of them, and knows nothing else.
+
+    The last `wobble` words of a sound that ends in a voice are misheard, every time in another way; a word whose
+    beginning is missing is heard as its end. Word times are `blur_s` early and late by turns. `asked` keeps (seconds of
+    sound, language, prompt) of every call.
+    """
+
+    def __init__(
+        self,
+        script: str = "these words are scripted",
+        wobble: int = 1,
+        blur_s: float = 0.0,
+        languages: Sequence[str] = ("en", "zh"),
+        mean_logp: float = -0.1,
+        no_speech_p: float = 0.0,
+    ):
+        self.languages = tuple(languages)
+        self.mean_logp, self.no_speech_p = mean_logp, no_speech_p
+        self.asked: list[tuple[float, str, str]] = []
+        self._words = script.split()
+        self._wobble = wobble
+        self._blur_s = blur_s
+
+    def spoken(self, word_s: float = 0.3, gap_s: float = 0.0) -> Samples:
+        """The script as sound at 16 kHz: each word is a stretch of its own level, 0.1 to 1."""
+        word, gap = (round(s * HEARING_RATE_HZ) for s in (word_s, gap_s))
+        levels = [0.1 + 0.9 * (i + 1) / len(self._words) for i in range(len(self._words))]
+        pieces = [np.concatenate([np.full(word, v, np.float32), np.zeros(gap, np.float32)]) for v in levels]
+        return np.concatenate([np.zeros(0, np.float32), *pieces])
+
+    def decode(self, pcm: Samples, language: str, prompt: str, stop: Stop) -> Hypothesis:
+        """The words in this sound."""
+        self.asked.append((len(pcm) / HEARING_RATE_HZ, language, prompt))
+        number = np.rint((pcm - 0.1) / 0.9 * len(self._words)).astype(int)
+        edges = [0, *(np.flatnonzero(np.diff(number)) + 1), len(pcm)] if len(pcm) else [0]
+        spans = [
+            (int(number[a]), a / HEARING_RATE_HZ, b / HEARING_RATE_HZ) for a, b in pairwise(edges) if number[a] > 0
+        ]
+        longest_s = max((b - a for _, a, b in spans), default=0.0)
+        words = list[Word]()
+        for i, (which, began_s, ended_s) in enumerate(spans):
+            text = self._words[which - 1]
+            if began_s == 0 and ended_s < 0.8 * longest_s:
+                text = text[len(text) // 2 :]
+            elif pcm[-1] != 0 and i >= len(spans) - self._wobble:
+                text += str(len(self.asked))
+            blur_s = self._blur_s if which % 2 else -self._blur_s
+            words.append(Word(text, max(0.0, began_s + blur_s), max(0.0, ended_s + blur_s)))
+        chinese = any("\u4e00" <= c <= "\u9fff" for word in words for c in word.text)
+        text = ("" if chinese else " ").join(word.text for word in words)
+        return Hypothesis(Words(text, tuple(words), "zh" if chinese else "en"), self.mean_logp, self.no_speech_p)
 
 
 class ScriptedMind:
@@ -213,28 +288,44 @@ class ScriptedVoice:
 class ScriptedMicrophone:
     """Hears a hum during the given spans (from, to, in seconds) and silence between them, `seconds` long.
 
-    `block_s` is a test's: the real ones bring 10 ms.
+    `block_s` is a test's: the real ones bring 10 ms. `drift_ppm`: a second of its quartz lasts so many millionths more
+    than the machine's. `jitter_s`: each block comes late by up to so much, at random (`seed`), in order.
     """
 
     def __init__(
-        self, clock: Clock, spans: Sequence[tuple[float, float]], seconds: float | None = None, block_s: float = 0.032
+        self,
+        clock: Clock,
+        spans: Sequence[tuple[float, float]],
+        seconds: float | None = None,
+        block_s: float = 0.032,
+        *,
+        drift_ppm: float = 0.0,
+        jitter_s: float = 0.0,
+        seed: int = 0,
     ):
         self.over = False
         self._clock = clock
         self._spans = list(spans)
         self._seconds = seconds if seconds is not None else (spans[-1][1] + 0.1 if spans else 0.0)
         self._size = int(block_s * HEARING_RATE_HZ)
+        self._slow = 1 + drift_ppm / 1e6
+        self._jitter_s = jitter_s
+        self._random = Random(seed)
         self._closed = False
 
     async def blocks(self) -> AsyncIterator[Block]:
-        """The blocks, each when its last sample is due."""
+        """The blocks, each when its last sample is due by the microphone's own quartz."""
         self._clock.start()
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
         loud = np.full(self._size, 0.3, dtype=np.float32)
         quiet = np.zeros(self._size, dtype=np.float32)
         step, count = self._size / HEARING_RATE_HZ, 0
         while not self._closed:
             at_s = count * step
-            await self._clock.until(at_s + step)
+            due_at = began_at + (at_s + step) * self._slow + self._random.uniform(0, self._jitter_s)
+            await asyncio.sleep(max(0.0, due_at - loop.time()))
+            self._clock.heard(at_s + step)
             self.over = at_s >= self._seconds
             while self._spans and self._spans[0][1] <= at_s:
                 self._spans.pop(0)
@@ -271,7 +362,7 @@ class Sounded:
 
 
 class RecordingSpeaker(SilentSpeaker):
-    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, duck, restore."""
+    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, hold, go_on, duck, ..."""
 
     def __init__(self, clock: Clock):
         super().__init__(clock)
@@ -288,6 +379,16 @@ class RecordingSpeaker(SilentSpeaker):
         """Stop, and note it."""
         self.record.append(Sounded(self._its_clock.now_s(), "stop"))
         return super().stop()
+
+    def hold(self) -> None:
+        """Hold, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "hold"))
+        super().hold()
+
+    def go_on(self) -> None:
+        """Go on, and note it."""
+        self.record.append(Sounded(self._its_clock.now_s(), "go_on"))
+        super().go_on()
 
     def duck(self) -> None:
         """Duck, and note it."""

@@ -2,7 +2,8 @@
 
 Its callbacks, on threads of its own, copy and count; everything else is done on the event loop. The microphone's
 samples are the audio clock; the loudspeaker's callback renders the time line it finds, and notes when that will be
-heard. A device is lost when its callback stays away for a second. Knows nothing of what is said.
+heard. A card that was away for a moment goes on where it was (the loudspeaker), or leaves silence (the microphone), and
+`on_gap` tells; one that stays away for three seconds is lost. Knows nothing of what is said.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from assistant.backends.gaps import Pace
 from assistant.backends.quiet import quiet
 from assistant.backends.timeline import LineSpeaker
 from assistant.errors import DeviceError
@@ -28,8 +30,12 @@ BLOCKS_HZ = {"input": 50, "output": 100}
 """callbacks a second: hearing every 10 ms would cost half as much processor again, stopping every 20 ms be later"""
 PLAYING_RATE_HZ = 48_000
 """what sound cards do by themselves"""
-LOST_S = 1.0
-"""a device whose callback stays away for so long is lost"""
+LOST_S = 3.0
+"""a device whose callback stays away for so long is lost; one was seen to come back after 1.8 s"""
+AHEAD = 0.001
+"""so much of a change between PortAudio's time and the machine's is believed per callback"""
+STALLED_S = 0.03
+"""a loudspeaker whose callback is late by more has perhaps stopped: what it was given counts as heard no further"""
 STARTING_S = 5.0
 """in the beginning it may take longer: a software sound card was seen to pause for 1.9 s after its first callback"""
 LATENCY_S = {"input": "low", "output": 0.05}
@@ -141,11 +147,21 @@ class _Pulse:
     def __init__(self, kind: str, name: str, patience_s: float) -> None:
         self._kind, self._name, self._patience_s = kind, name, patience_s
         self.started_at = self.beat_at = time.monotonic()
+        self._ahead_s: float | None = None
+        """how far the machine's time is ahead of PortAudio's, which a callback that waits for the interpreter misses"""
 
-    def beat(self) -> float:
-        """It called back: now, which is returned."""
+    def beat(self, stream_s: float, begins_s: float) -> float | None:
+        """It called back: at `stream_s` of PortAudio's time, for a block that begins at `begins_s` of it.
+
+        Returns when the block begins by the machine's time; None where a driver leaves its times empty.
+        """
         self.beat_at = time.monotonic()
-        return self.beat_at
+        if not stream_s or not abs(begins_s - stream_s) < 10:
+            return None
+        ahead_s = self.beat_at - stream_s
+        before_s = ahead_s if self._ahead_s is None else self._ahead_s
+        self._ahead_s = min(ahead_s, before_s + AHEAD * (ahead_s - before_s))
+        return begins_s + self._ahead_s
 
     def check(self) -> None:
         """Raise DeviceError where it has stayed away too long."""
@@ -161,17 +177,21 @@ class _Pulse:
 class Microphone:
     """A microphone by number, name or default: 16 kHz mono, 10 ms a block, on the event loop.
 
-    Its samples are the audio clock. Opened at once, started by `blocks`. Raises DeviceError: at the start where it is
-    missing or refused, from `blocks` when nothing has come for `patience_s`.
+    Its samples are the audio clock; where some went missing there is silence instead, and `on_gap` is told how long, in
+    seconds. Opened at once, started by `blocks`. Raises DeviceError: at the start where it is missing or refused, from
+    `blocks` when nothing has come for `patience_s`.
     """
 
     over = False
+    delay_s = 0.0
+    """how long ago the newest block began when it came"""
 
     def __init__(self, device: int | str | None, clock: Clock, patience_s: float = LOST_S) -> None:
+        self.on_gap: Callable[[float], None] = lambda _: None
         self._clock = clock
         self._patience_s = patience_s
         self._pulse: _Pulse | None = None
-        self._arrived: asyncio.Queue[tuple[Samples, float] | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[tuple[Samples, float, float] | None] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stream, self.name = _open("input", device, HEARING_RATE_HZ, self._heard)
         self.rate_hz = int(self._stream.samplerate)
@@ -181,12 +201,17 @@ class Microphone:
         self._loop = asyncio.get_running_loop()
         self._pulse = pulse = _Pulse("input", self.name, self._patience_s)
         _start(self._stream, self.name)
-        resampler = self._resampler()
+        resampler, pace = self._resampler(), Pace(self.rate_hz)
         waiting, begin = np.zeros(0, np.float32), 0
         while (arrived := await self._next(pulse)) is not None:
-            pcm, began_at = arrived
+            pcm, began_at, came_at = arrived
             self._clock.start(began_at)
+            if lost_s := pace.gap_s(began_at, len(pcm)):
+                self.on_gap(lost_s)
+                pcm = np.concatenate([np.zeros(round(lost_s * self.rate_hz), np.float32), pcm])
             waiting = np.concatenate([waiting, resampler.resample_chunk(pcm) if resampler else pcm])
+            self._clock.heard((begin + len(waiting)) / HEARING_RATE_HZ, came_at)
+            self.delay_s = came_at - began_at
             while len(waiting) >= BLOCK:
                 yield Block(begin / HEARING_RATE_HZ, waiting[:BLOCK])
                 waiting, begin = waiting[BLOCK:], begin + BLOCK
@@ -203,7 +228,7 @@ class Microphone:
 
         return soxr.ResampleStream(self.rate_hz, HEARING_RATE_HZ, 1, dtype="float32")
 
-    async def _next(self, pulse: _Pulse) -> tuple[Samples, float] | None:
+    async def _next(self, pulse: _Pulse) -> tuple[Samples, float, float] | None:
         while True:
             try:
                 async with asyncio.timeout(self._patience_s):
@@ -215,13 +240,13 @@ class Microphone:
         """PortAudio's callback."""
         if self._loop is None or self._pulse is None:
             return
-        now = self._pulse.beat()
-        ago_s = when.currentTime - when.inputBufferAdcTime
-        if not 0 < ago_s < 1:  # some drivers leave the times empty
-            ago_s = frames / self.rate_hz
+        began_at = self._pulse.beat(when.currentTime, when.inputBufferAdcTime)
+        came_at = self._pulse.beat_at
+        if began_at is None:
+            began_at = came_at - frames / self.rate_hz
         mono = pcm[:, 0].copy() if pcm.shape[1] == 1 else pcm.mean(axis=1)
         try:
-            self._loop.call_soon_threadsafe(self._arrived.put_nowait, (mono, now - ago_s))
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, (mono, began_at, came_at))
         except RuntimeError:  # the loop was closed in between: nobody listens
             pass
 
@@ -238,22 +263,33 @@ class _Given:
 class Speaker(LineSpeaker):
     """A loudspeaker by number, name or default, mono, at 48 kHz or the card's own rate. Runs from the start.
 
-    What was heard is what was given to the card less what is still on its way. Raises DeviceError: at the start where
+    What was heard is what was given to the card less what is still on its way. A card that pauses goes on where it was;
+    `on_gap` is then told how long it was, in seconds, if something was to sound. Raises DeviceError: at the start where
     it is missing or refused, from `play` and `drain` when it has taken nothing for `patience_s`.
     """
 
+    delay_s = 0.0
+    """how long from a sample being given to the card until it is heard"""
+
     def __init__(self, device: int | str | None, clock: Clock, patience_s: float = LOST_S) -> None:
+        self.on_gap: Callable[[float], None] = lambda _: None
+        self._gaps: deque[float] = deque()
         self._clock = clock
         self._kept: deque[Samples] = deque(maxlen=GIVEN_BLOCKS)
         self._stream, self.name = _open("output", device, PLAYING_RATE_HZ, self._render)
         super().__init__(int(self._stream.samplerate))
         self._block = self.rate_hz // BLOCKS_HZ["output"]
+        self._pace = Pace(self.rate_hz)
         self._pulse = _Pulse("output", self.name, patience_s)
         self._given = _Given(0, 0, self._pulse.started_at + self._stream.latency)
         _start(self._stream, self.name)
 
     def given(self) -> Samples:
-        """What was given to the card since the last call (2 s at most), silence included: an echo's reference."""
+        """What was given to the card since the last call (2 s at most), silence included: an echo's reference.
+
+        For a time that the card was away there is nothing in it. Zeros instead would cost the canceller up to 25 dB for
+        seconds, as they come when the gap is over; without them it goes on with the delay it knows.
+        """
         parts: list[Samples] = []
         while self._kept:
             parts.append(self._kept.popleft())
@@ -271,15 +307,19 @@ class Speaker(LineSpeaker):
         sound = self._line.render(begin, begin + frames)
         out[:] = sound[:, None]
         self._kept.append(sound)
-        delay_s = when.outputBufferDacTime - when.currentTime
-        if not 0 < delay_s < 2:  # some drivers leave the times empty
-            delay_s = self._stream.latency
-        self._given = _Given(begin, begin + frames, self._pulse.beat() + delay_s)
+        heard_at = self._pulse.beat(when.currentTime, when.outputBufferDacTime)
+        if heard_at is None:
+            heard_at = self._pulse.beat_at + self._stream.latency
+        self.delay_s = heard_at - self._pulse.beat_at
+        gap_s = self._pace.gap_s(heard_at, frames)
+        if gap_s and self._line.end > begin:
+            self._gaps.append(gap_s)
+        self._given = _Given(begin, begin + frames, heard_at)
 
     def _sounded(self) -> int:
         given = self._given
-        passed = given.begin + int((time.monotonic() - given.heard_at) * self.rate_hz)
-        return max(0, min(given.end, passed))
+        now = min(time.monotonic(), self._pulse.beat_at + STALLED_S)
+        return max(0, min(given.end, given.begin + int((now - given.heard_at) * self.rate_hz)))
 
     def _next(self) -> int:
         return self._given.end + self._block  # a callback may be rendering what comes before
@@ -290,4 +330,6 @@ class Speaker(LineSpeaker):
         return self._clock.now_s() + max(0.0, heard_at - time.monotonic())
 
     def _check(self) -> None:
+        while self._gaps:
+            self.on_gap(self._gaps.popleft())
         self._pulse.check()

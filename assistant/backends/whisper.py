@@ -1,8 +1,9 @@
-"""Speech to words by OpenAI's Whisper, in whole recordings: sound is kept until `finish`, then transcribed.
+"""Speech to words by OpenAI's Whisper, a recording at a time; `transcribing` makes it stream.
 
-One pass of the encoder per 30 s window serves language, words and word times. Decoding is greedy (temperature 0),
-without the ladder of retries: what the guards reject is no speech. Knows nothing of streaming or cut encoder windows.
-Source: Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022; the package `openai-whisper`.
+One pass of the encoder serves language, words and word times. Decoding is greedy (temperature 0), without the ladder of
+retries. Knows nothing of what was heard before but the prompt, of whether to believe itself (`guards`), and of cut
+encoder windows. Source: Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022; the package
+`openai-whisper`.
 """
 
 from __future__ import annotations
@@ -11,35 +12,25 @@ import hashlib
 import os
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from assistant.backends import Hypothesis, Stop
 from assistant.errors import ConfigError, EngineError, WeightsError
 from assistant.events import HEARING_RATE_HZ, Samples, Word, Words
 
-NO_SPEECH_P = 0.9
-"""Above it nobody spoke, whatever the words (ufal/whisper_streaming). The next two are `whisper.transcribe`'s."""
-LEAST_MEAN_LOGP = -1.0
-MOST_COMPRESSION = 2.4
-"""Text that gzip packs tighter than this repeats itself: the model is in a loop."""
+LONGEST_S = 30.0
+"""the encoder's window"""
 SHORTEST_S = 0.1
 """Nothing can be said in less; Whisper would fill it with words all the same."""
 
 
-@dataclass(slots=True)
-class Recording:
-    """A segment being heard: its language (or auto), its sound so far, and whether it is finished."""
-
-    language: str
-    blocks: list[Samples] = field(default_factory=list[Samples])
-    over: bool = False
+class _StoppedError(Exception):
+    """Nobody wants the words any more."""
 
 
 class Whisper:
-    """The `Recogniser` seam. `model` is a name (`base`, `small`, `turbo`, …) or the path of a checkpoint (`.pt`).
+    """The `Decodes` seam. `model` is a name (`base`, `small`, `turbo`, …) or the path of a checkpoint (`.pt`).
 
     `languages` are the ones to choose among; `folder` is where weights lie (default: Whisper's own cache). A name is
     downloaded on first use unless `offline`. Raises WeightsError where weights are missing or damaged.
@@ -63,47 +54,42 @@ class Whisper:
         self._model = _load(model, self._device, folder, offline)
         self.languages = _languages(languages, self._model.is_multilingual)
         dtw(torch.zeros(2, 8, device=self._device))  # compiles for seconds on its first call: better now than mid-talk
+        self._stop: Stop = _never
+        for block in (*self._model.encoder.blocks, *self._model.decoder.blocks):
+            block.register_forward_pre_hook(self._look_whether_to_stop)
 
-    def start(self, language: str) -> Recording:
-        """A new segment. `language` is one of `languages` or auto."""
+    def decode(self, pcm: Samples, language: str, prompt: str, stop: Stop) -> Hypothesis:
+        """What is said in up to 30 s of 16 kHz sound; no words for a tenth of a second or less.
+
+        `language` is one of `languages`, or auto: the likeliest of them. `stop` is asked before every layer. Raises
+        EngineError for another language, longer sound, and where Whisper fails.
+        """
+        import torch
+
         if language not in ("auto", *self.languages):
             known = ", ".join(self.languages)
             raise EngineError(f"wanted to hear '{language}', whisper was set up for {known}; change its languages")
-        return Recording(language)
-
-    def feed(self, segment: Recording, pcm: Samples) -> Words | None:
-        """Keep 16 kHz sound; nothing is known before `finish`. Raises EngineError for a segment that is finished."""
-        _check(segment)
-        segment.blocks.append(pcm)
-        return None
-
-    def finish(self, segment: Recording) -> Words:
-        """What was said, with word times in seconds; empty for silence and noise."""
-        import torch
-
-        _check(segment)
-        segment.over = True
-        pcm = np.concatenate([np.zeros(0, np.float32), *segment.blocks]).astype(np.float32, copy=False)
+        length_s = len(pcm) / HEARING_RATE_HZ
+        if length_s > LONGEST_S:
+            raise EngineError(f"wanted at most {LONGEST_S:g} s of sound at a time, got {length_s:.1f} s; cut it")
+        chosen = language if language != "auto" else self.languages[0] if len(self.languages) == 1 else ""
+        if length_s < SHORTEST_S:
+            return Hypothesis(Words("", (), chosen or self.languages[0]))
+        self._stop = stop
         try:
             with torch.no_grad():
-                return self._transcribe(pcm, segment.language)
+                features = self._encode(pcm)
+                return self._decode(features, chosen or self._detect(features), prompt, len(pcm))
+        except _StoppedError:
+            return Hypothesis(Words("", (), chosen or self.languages[0]))
         except RuntimeError as error:  # torch's: out of memory, a lost GPU
             raise EngineError(f"wanted words, whisper failed with '{error}'; try a smaller model") from error
+        finally:
+            self._stop = _never
 
-    def _transcribe(self, pcm: Samples, language: str) -> Words:
-        from whisper.audio import N_SAMPLES
-
-        chosen = language if language != "auto" else self.languages[0] if len(self.languages) == 1 else ""
-        text, words, began = "", list[Word](), 0
-        while len(pcm) - began >= SHORTEST_S * HEARING_RATE_HZ:
-            window = pcm[began : began + N_SAMPLES]
-            features = self._encode(window)
-            chosen = chosen or self._detect(features)
-            piece, heard, used = self._decode(features, chosen, len(window), last=began + N_SAMPLES >= len(pcm))
-            text += piece
-            words += Words("", tuple(heard)).shifted(began / HEARING_RATE_HZ).words
-            began += used
-        return Words(text.strip(), tuple(words), chosen or self.languages[0])
+    def _look_whether_to_stop(self, *_: Any) -> None:
+        if self._stop():
+            raise _StoppedError
 
     def _encode(self, pcm: Samples) -> Any:
         """Features (1, contexts, width) of up to 30 s of sound."""
@@ -117,25 +103,21 @@ class Whisper:
         _, found = self._model.detect_language(features)
         return max(self.languages, key=lambda language: found[0][language])
 
-    def _decode(self, features: Any, language: str, samples: int, last: bool) -> tuple[str, list[Word], int]:
-        """Text and words of one window, and how many of its samples they account for."""
+    def _decode(self, features: Any, language: str, prompt: str, samples: int) -> Hypothesis:
         from whisper.decoding import DecodingOptions, decode
         from whisper.tokenizer import get_tokenizer
 
-        options = DecodingOptions(language=language, temperature=0.0, fp16=self._half)
+        options = DecodingOptions(language=language, temperature=0.0, fp16=self._half, prompt=prompt or None)
         result: Any = decode(self._model, features[0], options)
-        if not _is_speech(result):
-            return "", [], samples
         tokenizer = get_tokenizer(
             self._model.is_multilingual, num_languages=self._model.num_languages, language=language, task="transcribe"
         )
-        tokens, used = result.tokens, samples
-        if not last:
-            tokens, used = _complete(tokens, tokenizer.timestamp_begin, samples)
-        tokens = [token for token in tokens if token < tokenizer.eot]
-        return tokenizer.decode(tokens), self._align(features, tokenizer, tokens, samples), used
+        tokens = [token for token in result.tokens if token < tokenizer.eot]
+        self._stop = _never  # short, and Whisper's alignment would leave its hooks in the model
+        words = Words(tokenizer.decode(tokens).strip(), self._align(features, tokenizer, tokens, samples), language)
+        return Hypothesis(words, float(result.avg_logprob), float(result.no_speech_prob))
 
-    def _align(self, features: Any, tokenizer: Any, tokens: list[int], samples: int) -> list[Word]:
+    def _align(self, features: Any, tokenizer: Any, tokens: list[int], samples: int) -> tuple[Word, ...]:
         """The words and when they were said, by dynamic time warping over cross-attention."""
         from whisper.audio import HOP_LENGTH
         from whisper.timing import add_word_timestamps
@@ -155,12 +137,11 @@ class Whisper:
             began_s = min(max(float(found["start"]), words[-1].ended_s if words else 0.0), length_s)
             ended_s = min(max(float(found["end"]), began_s), length_s)
             words.append(Word(found["word"].strip(), began_s, ended_s, float(found["probability"])))
-        return words
+        return tuple(words)
 
 
-def _check(segment: Recording) -> None:
-    if segment.over:
-        raise EngineError("wanted a segment that is open, got one that was finished; start a new one")
+def _never() -> bool:
+    return False
 
 
 class _Encoded:
@@ -173,24 +154,6 @@ class _Encoded:
 
     def __call__(self, mel: Any, tokens: Any) -> Any:
         return self.decoder(tokens, self._features)
-
-
-def _is_speech(result: Any) -> bool:
-    """Whether a window's words can be believed; `nan` cannot."""
-    sure = result.avg_logprob >= LEAST_MEAN_LOGP
-    return sure and result.compression_ratio <= MOST_COMPRESSION and result.no_speech_prob <= NO_SPEECH_P
-
-
-def _complete(tokens: list[int], first_stamp: int, samples: int) -> tuple[list[int], int]:
-    """The tokens before the window's last closed sentence, and the samples up to there; all where none is closed.
-
-    A closed sentence ends in two time stamps; the words behind it are heard again in the next window.
-    """
-    ends = [i for i in range(1, len(tokens)) if tokens[i - 1] >= first_stamp and tokens[i] >= first_stamp]
-    if not ends:
-        return tokens, samples
-    used = round((tokens[ends[-1] - 1] - first_stamp) * 0.02 * HEARING_RATE_HZ)  # a stamp is 20 ms
-    return (tokens[: ends[-1]], used) if used > 0 else (tokens, samples)
 
 
 def _languages(wanted: Sequence[str], multilingual: bool) -> tuple[str, ...]:

@@ -70,12 +70,12 @@ def pictures(scene: Scene, questions: Iterable[DemoQuestion]) -> list[tuple[floa
     return [(max(0.0, at_s) if thing else 0.0, f"picture{thing + 1}.png") for thing, at_s in first.items()]
 
 
-def flite(text: str) -> Samples:
+def flite(text: str, voice: str = VOICE) -> Samples:
     """A text spoken, 16 kHz, without the silence around it, at SPEECH_DB. Raises EngineError."""
     program = shutil.which("flite")
     if program is None:
         raise EngineError("wanted flite to speak the demo's questions, found none; apt install flite")
-    done = subprocess.run([program, "-voice", VOICE, "-t", text, "-o", "/dev/stdout"], capture_output=True, check=False)
+    done = subprocess.run([program, "-voice", voice, "-t", text, "-o", "/dev/stdout"], capture_output=True, check=False)
     try:
         pcm, rate_hz = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
     except soundfile.LibsndfileError as error:

@@ -1,8 +1,7 @@
 """What a recogniser hears in recordings, and how well: `assistant hear` and `assistant eval hearing`.
 
-A recording is cut into segments by the same rules as live sound, and each is fed block by block, so that what is
-measured is what a talk gets. Latency is processing time laid against the sound's own time; nothing sleeps. Knows the
-seams, and no engine.
+A recording goes through the very code that hears a talk, in virtual time in which recognising takes what it really
+took: what is measured is what a talk gets, and nothing sleeps. Knows the seams, and no engine.
 """
 
 from __future__ import annotations
@@ -10,43 +9,22 @@ from __future__ import annotations
 import csv
 import re
 import statistics
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from assistant.backends import Recogniser, VoiceActivity
-from assistant.backends.files import read_sound
+from assistant import pacing
+from assistant.backends import Decodes, Recogniser, VoiceActivity
+from assistant.backends.files import FileMicrophone, read_sound
 from assistant.errors import AssistantError, SourceError
-from assistant.events import (
-    HEARING_RATE_HZ,
-    Block,
-    FalseAlarm,
-    Onset,
-    Pause,
-    Resumed,
-    Samples,
-    Utterance,
-    Words,
-    join_words,
-)
-from assistant.hearing import Ear, TurnTaking, listen
+from assistant.events import Pause, Samples, Utterance, Words, join_words
+from assistant.hearing import TurnTaking, hear
+from assistant.pacing import Clock
+from assistant.transcribing import Segment, Transcriber, joined
+from assistant.workers import Worker
 
-BLOCK = 512
-"""samples fed at a time: 32 ms"""
 _NO_WORD = re.compile(r"[\W_]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Sound that is fed as one segment: samples `begin` to `end`; its voice ended at `voice_ended_s`."""
-
-    begin: int
-    end: int
-    voice_ended_s: float
 
 
 @dataclass(slots=True)
@@ -57,68 +35,56 @@ class Latency:
     final_ms: list[float] = field(default_factory=list[float])
 
 
-def stretches(pcm: Samples, activity: VoiceActivity, rules: TurnTaking) -> Iterator[Stretch]:
-    """The segments of a recording (16 kHz), as `hearing.hear` would open and close them."""
-    size, rate = activity.window, HEARING_RATE_HZ
-    padded = np.concatenate((pcm, np.zeros(int((rules.end_s + 0.3) * rate) // size * size + size, np.float32)))
-    ear, state, begin, ended_s = Ear(), activity.start(), None, 0.0
-    for at in range(0, len(padded) - size + 1, size):
-        state, p_voice = activity.voice(state, padded[at : at + size])
-        ear, events = listen(ear, Block(at / rate, padded[at : at + size]), p_voice, rules)
-        for event in events:
-            match event:
-                case Onset(voice_s) | Resumed(voice_s):
-                    begin = int(max(ended_s, voice_s - rules.preroll_s, 0) * rate)
-                case FalseAlarm():
-                    begin = None
-                case Pause(voice_s) | Utterance(_, voice_s) if begin is not None:
-                    yield Stretch(begin, min(at + size, len(padded)), voice_s)
-                    begin, ended_s = None, voice_s
-                case _:
-                    pass
-    if begin is not None:
-        yield Stretch(begin, len(padded), ear.ended_s)
-
-
 def hear_sound(
-    pcm: Samples, recogniser: Recogniser, activity: VoiceActivity, language: str, latency: Latency | None = None
+    pcm: Samples,
+    recogniser: Recogniser | Decodes,
+    activity: VoiceActivity,
+    language: str,
+    latency: Latency | None = None,
 ) -> Words:
     """The words of a recording (16 kHz), with times in its own seconds. Raises EngineError."""
-    heard: list[Words] = []
-    for stretch in stretches(pcm, activity, TurnTaking()):
-        sound = np.zeros(stretch.end - stretch.begin, np.float32)
-        there = pcm[stretch.begin : stretch.end]
-        sound[: len(there)] = there
-        heard.append(_hear_stretch(sound, stretch, recogniser, language, latency or Latency()))
-    return join_words([*heard, Words("", (), "en" if language == "auto" else language)])
+    return pacing.run(_hear(pcm, recogniser, activity, language, latency or Latency()), fast=True)
 
 
-def hear_file(path: Path, recogniser: Recogniser, activity: VoiceActivity, language: str = "auto") -> Words:
+def hear_file(path: Path, recogniser: Recogniser | Decodes, activity: VoiceActivity, language: str = "auto") -> Words:
     """The words of a sound file. Raises SourceError where it cannot be read, EngineError."""
     return hear_sound(read_sound(path), recogniser, activity, language)
 
 
-def _hear_stretch(sound: Samples, stretch: Stretch, recogniser: Recogniser, language: str, latency: Latency) -> Words:
-    """Feed one segment as it comes due; a block waits while the one before is being worked on."""
-    begin_s, free_s = stretch.begin / HEARING_RATE_HZ, 0.0
-    segment = recogniser.start(language)
-    for at in range(0, len(sound), BLOCK):
-        due_s = begin_s + min(at + BLOCK, len(sound)) / HEARING_RATE_HZ
-        began = time.perf_counter()
-        partial = recogniser.feed(segment, sound[at : at + BLOCK])
-        free_s = max(free_s, due_s) + time.perf_counter() - began
-        if partial is not None and partial.words:
-            latency.partial_ms.append(1000 * max(0.0, free_s - begin_s - partial.words[-1].ended_s))
-    began = time.perf_counter()
-    words = recogniser.finish(segment)
-    latency.final_ms.append(1000 * (free_s + time.perf_counter() - began - stretch.voice_ended_s))
-    return words.shifted(begin_s)
+async def _hear(
+    pcm: Samples, recogniser: Recogniser | Decodes, activity: VoiceActivity, language: str, latency: Latency
+) -> Words:
+    """Hear a recording as a talk would; the running loop's time is virtual."""
+    clock = Clock()
+    worker: Worker[Any] = Worker("recogniser", measured=True)
+    worker.model = recogniser
+    turns: list[tuple[Segment, ...]] = []
+
+    def partial(words: Words) -> None:
+        if words.words:
+            latency.partial_ms.append(1000 * max(0.0, clock.now_s() - words.words[-1].ended_s))
+
+    def final(voice_ended_s: float) -> Callable[[Segment], None]:
+        return lambda _: latency.final_ms.append(1000 * (clock.now_s() - voice_ended_s))
+
+    transcriber = Transcriber(worker, language, partial)
+    microphone = FileMicrophone(pcm, clock)
+    async for event in hear(microphone, activity, transcriber, TurnTaking(), busy=lambda: False):
+        match event:
+            case Pause(voice_ended_s):
+                transcriber.segments[-1].add_done_callback(final(voice_ended_s))
+            case Utterance():
+                turns.append(transcriber.segments)
+            case _:
+                pass
+    heard = [await joined(segments) for segments in turns]
+    return join_words([*heard, Words("", (), "en" if language == "auto" else language)])
 
 
 # ---------------------------------------------------------------- how well
 
 
-def evaluate_hearing(folder: Path, recogniser: Recogniser, activity: VoiceActivity) -> dict[str, Any]:
+def evaluate_hearing(folder: Path, recogniser: Recogniser | Decodes, activity: VoiceActivity) -> dict[str, Any]:
     """Word and character errors over a folder with `transcripts.tsv` (columns file, transcript, and lang if not
     English), and what is invented on `nonspeech/list.tsv`; the contract's keys and `left_out`, the recordings in
     languages the recogniser does not have. English is normalised as Whisper's authors do (Radford et al. 2022, appendix
@@ -172,7 +138,7 @@ def _errors(pairs: Sequence[tuple[str, str, str]]) -> dict[str, float | None]:
 
 
 def _invented(
-    folder: Path, recogniser: Recogniser, activity: VoiceActivity, failures: list[dict[str, str]]
+    folder: Path, recogniser: Recogniser | Decodes, activity: VoiceActivity, failures: list[dict[str, str]]
 ) -> Iterator[dict[str, str]]:
     table = folder / "nonspeech" / "list.tsv"
     for row in read_table(table, ("file",)) if table.is_file() else ():

@@ -5,7 +5,7 @@
 and reads off what was heard of it. All of it is pure: knows nothing of loudspeakers, threads and time.
 """
 
-from assistant.speaking.hearing import heard, make_phrase, say
+from assistant.speaking.hearing import heard, make_phrase, say, sounded
 from assistant.speaking.phrases import Phrases, ReplyText, Span
 from assistant.speaking.speakable import Spoken, speakable
 from assistant.speaking.thinking import SpokenOnly, spoken_only
@@ -19,6 +19,7 @@ __all__ = [
     "heard",
     "make_phrase",
     "say",
+    "sounded",
     "speakable",
     "spoken_only",
 ]

@@ -5,15 +5,16 @@ A word is heard once its sound has begun. Knows values only: loudspeakers report
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from assistant.backends import Speech, Voice
 from assistant.errors import AssistantError
-from assistant.events import Mark, Phrase, Played, Samples
+from assistant.events import Mark, Phrase, Played, Samples, Word
 from assistant.speaking.phrases import Phrases
-from assistant.speaking.speakable import Spoken, speakable
+from assistant.speaking.speakable import HAN, Spoken, speakable
 
 QUIET = 0.01
 """of a sound's peak: what is below, at its ends, is no voice (-40 dB)"""
@@ -21,6 +22,8 @@ PAUSE_CHARS = 3
 """a comma takes about as long as three letters"""
 HAN_CHARS = 3
 """and so does a Chinese character"""
+
+_WORDS = re.compile(rf"[{HAN}][^\s\w]*|[^\s{HAN}]+")
 
 
 def make_phrase(begin: int, spoken: Spoken, speech: Speech) -> Phrase:
@@ -98,6 +101,23 @@ def heard(played: Sequence[Played], generated: str) -> str:
     if end and not speakable(generated[end:], "en").text:
         end = len(generated)
     return generated[:end]
+
+
+def sounded(phrase: Phrase, first_s: float, samples: int | None = None) -> tuple[Word, ...]:
+    """The words of a phrase with the session's times, its first sample having sounded at `first_s`.
+
+    A word begins where its mark lies and ends where the next begins. `samples`: only the words that had begun when so
+    many samples of the phrase had been played (default: all of them).
+    """
+    spoken = _WORDS.findall(phrase.text)
+    begins = [mark.sample - 1 for mark in phrase.marks]
+    ends = [*begins[1:], len(phrase.pcm)]
+    limit = len(phrase.pcm) if samples is None else samples
+    return tuple(
+        Word(text, first_s + begin / phrase.rate_hz, first_s + min(end, limit) / phrase.rate_hz)
+        for text, begin, end in zip(spoken, begins, ends, strict=False)
+        if begin < limit
+    )
 
 
 def say(text: str, language: str, voice: Voice) -> tuple[Samples, int]:
