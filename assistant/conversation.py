@@ -42,7 +42,7 @@ from assistant.events import (
 from assistant.floor import is_echo, judge_pause, take, went_on_after_all
 from assistant.fusing import Fusion
 from assistant.hearing import hear
-from assistant.interrupting import Claim, Judged
+from assistant.interrupting import Claim, Judged, is_stop
 from assistant.looking import look, outdated
 from assistant.prompting import compose, prompt
 from assistant.replying import ahead, recite, think, voiced
@@ -261,7 +261,8 @@ async def reply(talk: Talk, draft: Draft) -> None:
     try:
         words = await understand(talk, draft)
         said, marks.recognise_s = words.text, clock.now_s()
-        if not said or is_echo(talk, words, draft.left):
+        stops = draft.claim is not None and is_stop(words)
+        if not said or stops or is_echo(talk, words, draft.left):
             _forget(talk, draft)
             return
         attention, verdict = addressed(talk.attention, words, _began_s(words, marks), talk.rules.address)

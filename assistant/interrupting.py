@@ -51,11 +51,11 @@ def judge(words: Words, voice_s: float, *, over: bool, decide_s: float) -> Judge
     that it listens. (People yield to an overlap that lasts, and not to one that ends within about a word: Heldner and
     Edlund, Pauses, gaps and overlaps in conversations, 2010; the lists are in `interrupting.toml`.)
     """
-    text = plain(re.sub(r"[^\w\s'-]+", " ", words.text))
+    text = _plain(words)
     if over:
         if not text:
             return Judged("noise", "no words")
-        if _made_of(text, ("stop", "beside")) and _holds(text, "stop"):
+        if is_stop(words):
             return Judged("stop", f"'{text}'")
         if _made_of(text, ("backchannel",)):
             return Judged("backchannel", f"'{text}'")
@@ -65,6 +65,16 @@ def judge(words: Words, voice_s: float, *, over: bool, decide_s: float) -> Judge
     if voice_s >= decide_s and not (text and _made_of(text, ("backchannel", "nothing"))):
         return Judged("interruption", f"{voice_s:.1f} s of voice")
     return None
+
+
+def is_stop(words: Words) -> bool:
+    """Whether all that was said is to stop: it gets no answer, however long it took to say."""
+    text = _plain(words)
+    return bool(text) and _made_of(text, ("stop", "beside")) and _holds(text, "stop")
+
+
+def _plain(words: Words) -> str:
+    return plain(re.sub(r"[^\w\s'-]+", " ", words.text))
 
 
 def _confidence(words: Words) -> float:

@@ -81,10 +81,13 @@ async def look(talk: Talk, draft: Draft, words: Words) -> Fusion:
 async def _look(talk: Talk, draft: Draft, words: Words) -> Fusion:
     rules, mind, sight = talk.rules, talk.models.mind.model, talk.sight
     mode, why = choose_mode(rules.fusion, mind.sees, words.text)
+    asks = asks_to_see(words.text)
+    if rules.fusion == "auto" and mind.sees and not asks:
+        mode, why = "early", "the mind sees pictures"  # what is in view was prefilled while somebody spoke
     focused: Focus | None = None
     current: Glimpse | None = None
     in_time = True
-    if asks_to_see(words.text):
+    if asks or mode == "early":
         aimed = aim(words, talk.conversation.glimpses, draft.marks.voice_ended_s)
         draft.looked.words, draft.looked.aim = words, aimed
         until_s = talk.clock.now_s() + rules.see_wait_s

@@ -68,7 +68,8 @@ def compose(
     left = budget_tokens - sum(count(m.text) + TEMPLATE_TOKENS for m in begin) - count(now)
     history: list[Message] = []
     for exchange in recent(exchanges, left, count):
-        heard = exchange.heard + (" " + prompt("cut", language) if exchange.cut else "")
+        cut = prompt("cut", language) if free else "…"  # a small mind would say the words after it
+        heard = exchange.heard + (" " + cut if exchange.cut else "")
         history += [Message("user", quoted(exchange.said)), Message("assistant", quoted(heard.strip()))]
     return [*begin, *history, Message("user", now, tuple(images))]
 

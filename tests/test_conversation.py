@@ -227,6 +227,12 @@ def test_stop_ends_the_reply_and_gets_no_answer(said):
     assert len(held.mind.heard) == 2
 
 
+def test_a_long_stop_gets_no_answer_either():
+    held = talk_through([(1, 2), (LONG_S + 1, LONG_S + 2.4)], ["go on", "that's enough, stop talking please"], [LONG])
+    assert [i["verdict"] for i in held.all("interruption")] == ["interruption"]  # by its length
+    assert len(held.exchanges) == 1 and len(held.mind.heard) == 1 and not held.talk.unanswered
+
+
 def test_a_voice_that_lasts_interrupts_before_its_words_are_known():
     costs = {"recogniser.finish": 1.0}
     held = talk_through([(1, 2), (LONG_S + 2, LONG_S + 5)], ["go on", "no not that one"], [LONG, "Yes."], costs=costs)

@@ -264,16 +264,16 @@ def test_the_recogniser_gets_what_the_configuration_says(raw: bool) -> None:
     async def main() -> None:
         worker = await Worker.start("recogniser", Keeping)
         transcriber = Transcriber(worker, "auto", lambda _: None, raw=raw)
-        one = np.ones(160, np.float32)
+        one = np.ones(4000, np.float32)
         transcriber.feed(Block(0.0, one))
-        transcriber.feed(Block(0.01, one, raw=2 * one))
+        transcriber.feed(Block(0.25, one, raw=2 * one))
         transcriber.close()
         await joined(transcriber.segments)
         worker.close()
 
     Keeping.fed.clear()
     run(main(), fast=True)
-    assert np.concatenate(Keeping.fed).sum() == (480 if raw else 320)
+    assert np.concatenate(Keeping.fed).sum() == (12_000 if raw else 8_000)
 
 
 def test_files_hear_no_echo_and_are_left_alone() -> None:
