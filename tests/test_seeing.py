@@ -1,6 +1,7 @@
 """Visual memory: what counts as another view, what is kept, and which view words belong to."""
 
 import asyncio
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from assistant import pacing
 from assistant.backends import Eyes
+from assistant.backends.scripted import ScriptedMind
 from assistant.events import Conversation, Finding, Frame, Glimpse
 from assistant.pacing import Clock
-from assistant.seeing import KEPT, RECALL_S, Sight, changed, keep, recall, sharpness
+from assistant.seeing import DENSE_S, KEPT, RECALL_S, Captioner, Sight, changed, keep, recall, sharpness, thin
 from assistant.workers import Worker
 
 RNG = np.random.default_rng(0)
@@ -91,6 +93,76 @@ class Watched:
 class Lines(list):
     def emit(self, type, **fields):
         self.append((type, fields))
+
+
+def test_a_lens_that_is_covered_shows_nothing_and_is_not_read():
+    """A black frame, a thumb on the lens with a sensor's noise, a bare wall; and small print, which only looks like it.
+    """
+    dark, wall = noisy(picture(4, (480, 640, 3)), 1.5), noisy(picture(180, (480, 640, 3)), 1.5)
+    thumb = noisy(np.broadcast_to(np.array([90, 20, 15]), (480, 640, 3)).astype(np.uint8), 2.0)
+    print_ = picture(235, (480, 640, 3))
+    print_[::6, 40:600] = 30
+    for image, is_blank in ((dark, True), (wall, True), (thumb, True), (print_, False)):
+        _, glimpse = keep([], Frame(0.0, image))
+        assert (glimpse.sharpness == 0) == is_blank
+    assert keep([], Frame(0.0, dark))[1].light < 0.1 < keep([], Frame(0.0, wall))[1].light
+
+
+def test_of_what_never_holds_still_the_sharpest_of_every_two_seconds_is_kept():
+    glimpses: list[Glimpse] = []
+    for i in range(4 * 60):
+        image = noisy(barred(60 + 40 * (i % 4)), 2)
+        image[:, : 2 * (i % 30)] = 30
+        glimpses, _ = keep(glimpses, Frame(i / 4, image), now_s=i / 4)
+        glimpses = thin(glimpses, i / 4)
+    old = [g for g in glimpses if g.ended_s < 60 - DENSE_S - 2]
+    recent = [g for g in glimpses if g.ended_s >= 60 - DENSE_S]
+    assert 20 <= len(old) <= 26 and len(recent) >= 35
+    assert all(b.at_s - a.at_s < 4.1 for a, b in pairwise(old))
+    assert thin(glimpses, 60.0) == thin(thin(glimpses, 60.0), 60.0)
+
+
+def test_what_something_refers_to_stays_and_there_are_never_too_many():
+    glimpses = [
+        Glimpse(i, float(i), None, (Finding("text", str(i), 1.0),), until_s=i + 0.9) for i in range(1, 2 * KEPT)
+    ]
+    kept = thin(glimpses, 2000.0, used={7, 300})
+    ids = [g.id for g in kept]
+    assert len(kept) == KEPT and {1, 7, 300, 2 * KEPT - 1} <= set(ids) and ids == sorted(ids)
+    assert ids[-50:] == list(range(2 * KEPT - 50, 2 * KEPT)), "the newest are the densest"
+
+
+def test_frames_of_any_size_cost_little_to_judge():
+    for shape in ((480, 640, 3), (2160, 3840, 3), (3840, 2160, 3)):
+        image = RNG.integers(0, 255, shape, dtype=np.uint8)
+        before = image.copy()
+        keep([], Frame(0.0, image))
+        began = time.process_time()
+        for i in range(10):
+            keep([Glimpse(1, 0.0, before)], Frame(float(i), image))
+        assert (time.process_time() - began) / 10 < 0.05, shape
+
+
+def test_a_mind_that_sees_describes_what_holds_still_and_gives_way():
+    async def main(talking_from_s):
+        scene = Watched([(0.0, barred(90))])
+        clock, conversation = Clock(), Conversation()
+        clock.start()
+        eyes: Worker[Eyes] = await Worker.start("eyes", lambda: scene)
+        mind = await Worker.start(
+            "mind", lambda: ScriptedMind(["A fence in the fog."], sees=True), {"mind.caption.next": 0.5}
+        )
+        captioner = Captioner(mind, "en", lambda: clock.now_s() >= talking_from_s)
+        sight = Sight(scene, eyes, conversation, clock, Lines(), captioner=captioner)
+        watching = asyncio.create_task(sight.watch(0.25))
+        await clock.until(20.0)
+        watching.cancel()
+        return [g.caption for g in conversation.glimpses], [g.text for g in conversation.glimpses], mind.model.heard
+
+    captions, texts, heard = pacing.run(main(99.0), fast=True)
+    assert captions == ["A fence in the fog."] and texts == ["level 90"] and len(heard) == 1
+    captions, _, heard = pacing.run(main(4.0), fast=True)
+    assert captions == [""] and len(heard) <= 1
 
 
 def test_what_holds_still_is_read_once_in_the_background_and_what_is_asked_for_at_once():
