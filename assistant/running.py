@@ -30,7 +30,7 @@ from assistant.grounding.words import is_chinese
 from assistant.hearing import TurnTaking
 from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
-from assistant.seeing import Sight
+from assistant.seeing import Captioner, Sight
 from assistant.talk import Devices, Models, Rules, Talk
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
@@ -247,9 +247,24 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
             senses=[engines.detector] if engines.detector is not None else [],
             encoder=engines.encoder,
             album=album,
+            captioner=_captioner(config, engines, devices, transcriber),
             memory=config.assistant.memory,
         ),
     )
+
+
+def _captioner(config: Config, engines: Engines, devices: Devices, transcriber: Transcriber) -> Captioner | None:
+    """Who describes pictures while nobody talks; None where that is not wanted, or the mind sees nothing."""
+    if not config.fusion.captions or not engines.mind.model.sees:
+        return None
+    heard = transcriber.segments
+
+    def busy() -> bool:
+        nonlocal heard
+        before, heard = heard, transcriber.segments
+        return devices.speaker.sounding or heard != before
+
+    return Captioner(engines.mind, config.assistant.language, busy)
 
 
 async def talk_over(

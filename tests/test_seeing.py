@@ -1,6 +1,7 @@
 """Visual memory: what counts as another view, what is kept, and which view words belong to."""
 
 import asyncio
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from assistant import pacing
 from assistant.backends import Eyes
+from assistant.backends.scripted import ScriptedMind
 from assistant.events import Conversation, Finding, Frame, Glimpse
 from assistant.pacing import Clock
-from assistant.seeing import KEPT, RECALL_S, Sight, changed, keep, recall, sharpness
+from assistant.seeing import DENSE_S, KEPT, RECALL_S, Captioner, Sight, changed, keep, recall, sharpness, thin
 from assistant.workers import Worker
 
 RNG = np.random.default_rng(0)
@@ -91,6 +93,53 @@ class Watched:
 class Lines(list):
     def emit(self, type, **fields):
         self.append((type, fields))
+
+
+def test_of_what_never_holds_still_the_sharpest_of_every_two_seconds_is_kept():
+    glimpses: list[Glimpse] = []
+    for i in range(4 * 60):
+        image = noisy(barred(60 + 40 * (i % 4)), 2)
+        image[:, : 2 * (i % 30)] = 30
+        glimpses, _ = keep(glimpses, Frame(i / 4, image), now_s=i / 4)
+        glimpses = thin(glimpses, i / 4)
+    old = [g for g in glimpses if g.ended_s < 60 - DENSE_S - 2]
+    recent = [g for g in glimpses if g.ended_s >= 60 - DENSE_S]
+    assert 20 <= len(old) <= 26 and len(recent) >= 35
+    assert all(b.at_s - a.at_s < 4.1 for a, b in pairwise(old))
+    assert thin(glimpses, 60.0) == thin(thin(glimpses, 60.0), 60.0)
+
+
+def test_frames_of_any_size_cost_little_to_judge():
+    for shape in ((480, 640, 3), (2160, 3840, 3), (3840, 2160, 3)):
+        image = RNG.integers(0, 255, shape, dtype=np.uint8)
+        before = image.copy()
+        keep([], Frame(0.0, image))
+        began = time.process_time()
+        for i in range(10):
+            keep([Glimpse(1, 0.0, before)], Frame(float(i), image))
+        assert (time.process_time() - began) / 10 < 0.05, shape
+
+
+def test_a_mind_that_sees_describes_what_holds_still_and_gives_way():
+    async def main(talking_from_s):
+        scene = Watched([(0.0, barred(90))])
+        clock, conversation = Clock(), Conversation()
+        clock.start()
+        eyes: Worker[Eyes] = await Worker.start("eyes", lambda: scene)
+        mind = await Worker.start(
+            "mind", lambda: ScriptedMind(["A fence in the fog."], sees=True), {"mind.caption.next": 0.5}
+        )
+        captioner = Captioner(mind, "en", lambda: clock.now_s() >= talking_from_s)
+        sight = Sight(scene, eyes, conversation, clock, Lines(), captioner=captioner)
+        watching = asyncio.create_task(sight.watch(0.25))
+        await clock.until(20.0)
+        watching.cancel()
+        return [g.caption for g in conversation.glimpses], [g.text for g in conversation.glimpses], mind.model.heard
+
+    captions, texts, heard = pacing.run(main(99.0), fast=True)
+    assert captions == ["A fence in the fog."] and texts == ["level 90"] and len(heard) == 1
+    captions, _, heard = pacing.run(main(4.0), fast=True)
+    assert captions == [""] and len(heard) <= 1
 
 
 def test_what_holds_still_is_read_once_in_the_background_and_what_is_asked_for_at_once():

@@ -4,6 +4,7 @@
 and has the senses look in the background. Knows nothing of words and questions.
 """
 
+from assistant.seeing.captioning import Captioner
 from assistant.seeing.judging import blank, brightness, changed, sharpness, thumbnail
 from assistant.seeing.memory import DENSE_S, KEPT, RECALL_S, keep, recall, thin
 from assistant.seeing.watching import Sight
@@ -12,6 +13,7 @@ __all__ = [
     "DENSE_S",
     "KEPT",
     "RECALL_S",
+    "Captioner",
     "Sight",
     "blank",
     "brightness",

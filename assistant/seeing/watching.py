@@ -19,6 +19,7 @@ from assistant.errors import DeviceError, EngineError, OutputError
 from assistant.eventlog import Log
 from assistant.events import Conversation, Finding, Gaze, Glimpse, Image
 from assistant.pacing import Clock
+from assistant.seeing.captioning import Captioner
 from assistant.seeing.judging import Thumbnail, changed, thumbnail
 from assistant.seeing.memory import DENSE_S, KEY_S, PASSING_S, keep, thin
 from assistant.workers import Worker
@@ -27,6 +28,8 @@ IN_MEMORY_BYTES = 160_000_000
 """of pictures; what is over it goes to the album, the oldest first: a minute of 720p, six frames of 4K"""
 TURN_S = 1.5
 """for so long after the user has stopped speaking nothing is looked into that was not asked for"""
+IDLE_S = 3.0
+"""so much longer after that a mind may be asked to describe a picture"""
 SAME_LEVEL = 14.0
 """no cell of two thumbnails differs by more: the same thing as before, and what was found in it still holds"""
 KNOWN_VIEWS = 64
@@ -37,7 +40,8 @@ class Sight:
     """A camera, the senses, and the memory in `conversation.glimpses`.
 
     senses: what looks besides the eyes (a detector). encoder: makes vectors of pictures. album: keeps pictures on disk;
-    without one what memory cannot hold is gone. memory: False drops what is older than a few seconds.
+    without one what memory cannot hold is gone. captioner: describes pictures while nobody talks. memory: False drops
+    what is older than a few seconds.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Sight:
         senses: Sequence[Worker[Eyes]] = (),
         encoder: Worker[Encoder] | None = None,
         album: Worker[Album] | None = None,
+        captioner: Captioner | None = None,
         memory: bool = True,
     ) -> None:
         self.encoder = encoder
@@ -63,6 +68,8 @@ class Sight:
         self._clock = clock
         self._log = log
         self._album = album
+        self._captioner = captioner
+        self._captioning: asyncio.Task[None] | None = None
         self._memory = memory
         self._reading: dict[int, asyncio.Task[Glimpse]] = {}
         self._failed: set[int] = set()
@@ -86,6 +93,7 @@ class Sight:
                 worth = (still, self._sharpest(), self._left())
                 for glimpse in [g for g in worth if g is not None and self._new(g)][:1]:
                     self._start_reading(glimpse)
+            self._caption_next()
             before = now
             await asyncio.sleep(interval_s)
 
@@ -117,6 +125,30 @@ class Sight:
     def attend(self, at_s: float) -> None:
         """The user has stopped speaking: the senses are theirs for a while."""
         self._quiet_until_s = at_s + TURN_S
+        if self._captioning is not None:
+            self._captioning.cancel()
+
+    def _caption_next(self) -> None:
+        """Have the newest view described that was there for a while, once nobody has talked for long enough."""
+        captioner = self._captioner
+        idle = self._clock.now_s() >= self._quiet_until_s + IDLE_S and not self._reading
+        if captioner is None or captioner.busy() or not idle or self._captioning is not None:
+            return
+        lasted = (g for g in reversed(self._conversation.glimpses) if g.ended_s - g.at_s >= PASSING_S and g.findings)
+        glimpse = next((g for g in lasted if not g.caption and g.id not in self._failed), None)
+        if glimpse is not None:
+            self._captioning = asyncio.create_task(self._caption(captioner, glimpse))
+
+    async def _caption(self, captioner: Captioner, glimpse: Glimpse) -> None:
+        try:
+            image = await self.picture(glimpse)
+            found = await captioner.caption(image) if image is not None else None
+            if found is not None:
+                self._learn(glimpse, findings=(*(self.newest(glimpse).findings or ()), found))
+            elif not captioner.busy():
+                self._failed.add(glimpse.id)
+        finally:
+            self._captioning = None
 
     def _sharpest(self) -> Glimpse | None:
         """The sharpest view of the last seconds, where none of them has been looked into: what a hand holds never holds
@@ -253,7 +285,8 @@ class Sight:
 
     def close(self) -> None:
         """Delete the pictures on disk; nothing may be looked at any more."""
-        for task in (*self._storing.values(), *self._dropping, *self._reading.values()):
+        captioning = [self._captioning] if self._captioning is not None else []
+        for task in (*self._storing.values(), *self._dropping, *self._reading.values(), *captioning):
             task.cancel()
         if self._album is not None:
             self._album.close()
