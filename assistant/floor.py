@@ -75,13 +75,13 @@ async def judge_pause(talk: Talk, voice_ended_s: float) -> None:
     if rules is None:
         return
     outlook.wait_s = endpointing.undecided(rules).seconds
-    p_over, words = None, None
+    p_over, words, sound, said_s = None, None, outlook.sound, outlook.said_s
     try:
-        p_over = await judge.call(judge.model.over, outlook.sound, cost="over")
+        p_over = await judge.call(judge.model.over, sound, cost="over")
         words = await joined(talk.models.transcriber.segments)
     except EngineError as error:  # a recogniser's failure is told by the turn itself
         talk.log.emit("trouble", where="endpointing", message=str(error), kept_going=True)
-    wait = endpointing.judge(p_over, words, talk.pauses, rules)
+    wait = endpointing.judge(p_over, words, talk.pauses, rules, said_s)
     outlook.wait_s = wait.seconds
     talk.log.emit("endpoint", voice_s=round(voice_ended_s, 3), wait_s=wait.seconds, why=wait.why)
 

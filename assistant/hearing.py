@@ -11,12 +11,13 @@ engines: how long a pause must last before the turn is over, and whether it aske
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from assistant.backends import Microphone, VoiceActivity
+from assistant.endpointing import TAIL_S
 from assistant.events import (
     HEARING_RATE_HZ,
     Block,
@@ -63,13 +64,15 @@ class Outlook:
     """What others make of the turn that is being heard: they write it, and `hear` reads it with every window.
 
     `wait_s` is the silence after which the turn is over (None: the rules' `end_s`); `dismissed` says that the turn
-    asked for nothing, and ends it as a FalseAlarm at its pause. `sound` is what was heard last when it paused: 8 s;
-    `left` is the share of the energy of its voice that the echo canceller left.
+    asked for nothing, and ends it as a FalseAlarm at its pause. `sound` is what was heard of it when it
+    paused, up to 8 s with little of the pause; `said_s` is how long it has lasted, `left` the share of the energy of its
+    voice that the echo canceller left.
     """
 
     wait_s: float | None = None
     dismissed: bool = False
     sound: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+    said_s: float = 0.0
     left: float = 1.0
 
 
@@ -151,7 +154,8 @@ async def hear(
             ear, events = Ear(), (*events, Utterance(ear.began_s, ear.ended_s))
         for event in events:
             if isinstance(event, Pause):
-                outlook.sound = np.concatenate([block.pcm for block, _ in history])
+                outlook.sound = _between(history, ear.began_s - rules.preroll_s, ear.ended_s + TAIL_S)
+                outlook.said_s = ear.ended_s - ear.began_s
                 outlook.left = _left([block for block, _ in history if ear.began_s <= block.at_s < ear.ended_s])
             outlook.wait_s, outlook.dismissed = None, False
             _transcribe(transcriber, event, [(b, p) for b, p in history if b.end_s > before_s + 1e-6], rules)
@@ -163,6 +167,11 @@ async def hear(
     if ear.phase in ("speaking", "pausing"):
         transcriber.close()
         yield Utterance(ear.began_s, ear.ended_s)
+
+
+def _between(history: Iterable[tuple[Block, float]], from_s: float, to_s: float) -> Samples:
+    """The sound from one time to another, in whole windows."""
+    return np.concatenate([np.zeros(0, np.float32), *(b.pcm for b, _ in history if from_s <= b.at_s < to_s)])
 
 
 def _left(blocks: Sequence[Block]) -> float:
