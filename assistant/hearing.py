@@ -65,8 +65,8 @@ class Outlook:
 
     `wait_s` is the silence after which the turn is over (None: the rules' `end_s`); `dismissed` says that the turn
     asked for nothing, and ends it as a FalseAlarm at its pause. `sound` is what was heard of it when it
-    paused, up to 8 s with little of the pause; `said_s` is how long it has lasted, `left` the share of the energy of its
-    voice that the echo canceller left.
+    paused, up to 8 s with little of the pause; `said_s` is how long it has lasted, `left` the share of its energy that
+    the echo canceller left.
     """
 
     wait_s: float | None = None
