@@ -8,6 +8,7 @@ stays with each block. What still comes through is told from a user's words by `
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -31,6 +32,12 @@ HINT_SLOWLY = 0.01
 """so much of a change is believed per block: whoever was busy for a moment makes no delay"""
 SETTLING_S = 1.5
 """the canceller has settled after so much sound of the loudspeaker (measured: 25 dB after 1 s, 41 dB in the end)"""
+ROOM_BLOCKS, AS_QUIET, QUIET_BLOCKS, LOUDER, LOUD_BLOCKS = 50, 1.4, 20, 4.0, 100
+"""Headphones: half a second of the room must be known; 0.2 s as quiet (3 dB) are taken for it, a second of more than 12
+dB against it: a user is not that long over a voice that falls silent for them"""
+LATE_S = 0.15
+"""an echo comes this late"""
+BLOCK_S = 0.01
 SOUNDS = 0.01
 """a reference below this sample value teaches it nothing"""
 TAIL_S = 0.2
@@ -88,6 +95,32 @@ def _frame(pcm: Samples, rate_hz: int) -> Any:
 # ---------------------------------------------------------------- microphones
 
 
+class Headphones:
+    """Whether the loudspeaker cannot be heard at all: while it sounds, the room stays as quiet as it was.
+
+    The canceller is careful until it knows its echo, and hides a user's first words; where there is no echo, nothing
+    needs to be taken out.
+    """
+
+    def __init__(self) -> None:
+        self.on = False
+        self._room: deque[float] = deque(maxlen=300)
+        self._quiet = self._loud = 0
+
+    def heard(self, level: float, sounding: float) -> None:
+        """Ten milliseconds of the microphone, as RMS, the loudspeaker having sounded for so many seconds; below 0: it
+        has been silent for as long.
+        """
+        if sounding < -LATE_S - TAIL_S:
+            self._room.append(level)
+        if sounding < LATE_S or len(self._room) < ROOM_BLOCKS:
+            return
+        room = sorted(self._room)[len(self._room) // 3]
+        self._quiet = self._quiet + 1 if level <= AS_QUIET * room else 0
+        self._loud = self._loud + 1 if level > LOUDER * room else 0
+        self.on = (self.on or self._quiet >= QUIET_BLOCKS) and self._loud < LOUD_BLOCKS
+
+
 @runtime_checkable
 class Referring(Protocol):
     """A loudspeaker that keeps what it gave to the sound card. `delay_s`, where it has it: until that is heard."""
@@ -108,6 +141,8 @@ class EchoFreeMicrophone(PassingMicrophone):
         self._canceller = EchoCanceller(speaker.rate_hz)
         self._delay_s = self._told_s = 0.0
         self._learned_s = 0.0
+        self._sounded_s = 0.0
+        self._headphones = Headphones()
         self._speaker.given()
 
     @property
@@ -128,7 +163,12 @@ class EchoFreeMicrophone(PassingMicrophone):
         given = self._speaker.given()
         if not self.settled and np.abs(given).max(initial=0.0) > SOUNDS:
             self._learned_s += len(given) / self._speaker.rate_hz
+        step_s = BLOCK_S if np.abs(given).max(initial=0.0) > SOUNDS else -BLOCK_S
+        self._sounded_s = (self._sounded_s if self._sounded_s * step_s > 0 else 0.0) + step_s
+        self._headphones.heard(float(np.sqrt(np.square(block.pcm).mean())), self._sounded_s)
         clean = self._canceller.cancel(block.pcm, given)
+        if self._headphones.on:
+            return block
         return Block(block.at_s, clean, block.rate_hz, block.pcm)
 
 

@@ -14,8 +14,8 @@ from assistant.backends import Microphone
 from assistant.backends.devices import without_echo
 from assistant.backends.files import FileMicrophone, SilentSpeaker, read_sound, resampled
 from assistant.backends.scripted import ScriptedRecogniser
-from assistant.echo import EchoCanceller, EchoFreeMicrophone, own_voice
-from assistant.events import Block, Phrase, Samples, Word, Words
+from assistant.echo import EchoCanceller, EchoFreeMicrophone, Headphones, own_voice
+from assistant.events import HEARING_RATE_HZ, Block, Phrase, Samples, Word, Words
 from assistant.hearing import windows
 from assistant.pacing import Clock, run
 from assistant.transcribing import Transcriber, joined
@@ -351,3 +351,38 @@ def test_the_energy_tells_an_echo_from_somebody_who_repeats_it(shared: Path, nam
         heard = whole(echo(played) + beside)
         energies = [float(np.square(pcm[begin:end]).sum()) for pcm in (heard, cancel(heard, played))]
         assert own_voice(Words("it costs two dollars", OWN[:4]), OWN, energies[0], energies[1]) is ours
+
+
+def headphones_after(*stretches: tuple[float, float, float]) -> bool:
+    """Whether headphones are on after stretches of (seconds, microphone's level, the loudspeaker sounds: 1, or -1)."""
+    heard, sounding = Headphones(), 0.0
+    for seconds, level, sign in stretches:
+        for _ in range(round(seconds * 100)):
+            sounding = (sounding if sounding * sign > 0 else 0.0) + 0.01 * sign
+            heard.heard(level, sounding)
+    return heard.on
+
+
+def test_a_room_that_stays_as_quiet_as_it_was_hears_no_loudspeaker() -> None:
+    quiet = (1.0, 0.001, -1.0)
+    assert headphones_after(quiet, (0.5, 0.0011, 1.0))
+    assert not headphones_after(quiet, (0.5, 0.002, 1.0)), "an echo"
+    assert not headphones_after((0.3, 0.001, -1.0), (0.5, 0.001, 1.0)), "nothing is known of the room yet"
+    assert headphones_after(quiet, (0.5, 0.001, 1.0), (0.4, 0.1, 1.0)), "somebody speaks over the voice"
+    assert not headphones_after(quiet, (0.5, 0.001, 1.0), (1.2, 0.1, 1.0)), "they were pulled out"
+
+
+def test_with_headphones_what_is_heard_is_left_as_it_is() -> None:
+    class Room:
+        rate_hz = HEARING_RATE_HZ
+
+        def given(self) -> Samples:
+            return (0.3 * np.sin(np.arange(160))).astype(np.float32) if at[0] >= 1 else np.zeros(160, np.float32)
+
+    random, at = np.random.default_rng(0), [0.0]
+    microphone = EchoFreeMicrophone(FileMicrophone(np.zeros(160, np.float32), Clock()), Room())
+    for i in range(180):
+        at[0] = i / 100
+        pcm = random.normal(0, 0.001, 160).astype(np.float32)
+        block = microphone._passed(Block(at[0], pcm))
+    assert block.pcm is pcm
