@@ -257,12 +257,9 @@ def _captioner(config: Config, engines: Engines, devices: Devices, transcriber: 
     """Who describes pictures while nobody talks; None where that is not wanted, or the mind sees nothing."""
     if not config.fusion.captions or not engines.mind.model.sees:
         return None
-    heard = transcriber.segments
 
     def busy() -> bool:
-        nonlocal heard
-        before, heard = heard, transcriber.segments
-        return devices.speaker.sounding or heard != before
+        return devices.speaker.sounding or any(not segment.done() for segment in transcriber.segments)
 
     return Captioner(engines.mind, config.assistant.language, busy)
 
