@@ -13,17 +13,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 
-from assistant.addressing import (
-    Acknowledge,
-    Answer,
-    Ignore,
-    acknowledgement,
-    addressed,
-    answered,
-)
-from assistant.backends import (
-    Message,
-)
+from assistant.addressing import Acknowledge, Answer, Ignore, acknowledgement, addressed, answered
+from assistant.backends import Message
 from assistant.errors import AssistantError, DeviceError, EngineError, OutputError
 from assistant.eventlog import EventLog, HeldLog
 from assistant.events import (
@@ -335,7 +326,7 @@ def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int,
 async def apologise(talk: Talk) -> None:
     """Say in one sentence that a turn was lost; if not even that can be said, the log has it."""
     speaker = talk.devices.speaker
-    language = talk.language if talk.rules.language == "auto" else talk.rules.language
+    language = talk.spoken
     spoken = speakable(prompt("trouble", language), language)
     try:
         await speaker.play(await voiced(talk.models.voice, 0, spoken, language))

@@ -37,7 +37,6 @@ ROOM_BLOCKS, AS_QUIET, QUIET_BLOCKS, LOUDER, LOUD_BLOCKS = 50, 1.4, 20, 4.0, 100
 dB against it: a user is not that long over a voice that falls silent for them"""
 LATE_S = 0.15
 """an echo comes this late"""
-BLOCK_S = 0.01
 SOUNDS = 0.01
 """a reference below this sample value teaches it nothing"""
 TAIL_S = 0.2
@@ -161,9 +160,10 @@ class EchoFreeMicrophone(PassingMicrophone):
             self._told_s = self._delay_s
             self._canceller.expect(self._told_s)
         given = self._speaker.given()
-        if not self.settled and np.abs(given).max(initial=0.0) > SOUNDS:
+        sounds = bool(np.abs(given).max(initial=0.0) > SOUNDS)
+        if sounds and not self.settled:
             self._learned_s += len(given) / self._speaker.rate_hz
-        step_s = BLOCK_S if np.abs(given).max(initial=0.0) > SOUNDS else -BLOCK_S
+        step_s = FRAME_S if sounds else -FRAME_S
         self._sounded_s = (self._sounded_s if self._sounded_s * step_s > 0 else 0.0) + step_s
         self._headphones.heard(float(np.sqrt(np.square(block.pcm).mean())), self._sounded_s)
         clean = self._canceller.cancel(block.pcm, given)

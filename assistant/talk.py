@@ -103,6 +103,11 @@ class Talk:
     troubles: int = 0
     """turns that failed since the last that did not"""
 
+    @property
+    def spoken(self) -> str:
+        """The language to talk in where no words say it: the one that was asked for, else what was spoken last."""
+        return self.language if self.rules.language == "auto" else self.rules.language
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Draft:

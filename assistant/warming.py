@@ -41,7 +41,7 @@ async def prefill(talk: Talk) -> None:
     messages = compose(
         "",
         talk.conversation.exchanges,
-        language=talk.language if rules.language == "auto" else rules.language,
+        language=talk.spoken,
         free=mind.model.free,
         images=images,
         budget_tokens=rules.budget_tokens,
