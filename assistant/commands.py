@@ -113,7 +113,7 @@ def say(
 ) -> None:
     """Say a text aloud, or write it as a sound file."""
     from assistant import speaking
-    from assistant.running import language_of
+    from assistant.hiring import language_of
 
     if not text.strip():
         raise AssistantError("wanted a text to say, got nothing; write it in quotes")
@@ -216,7 +216,7 @@ def config_check(config: Config) -> None:
 def models_where(config: Config, *, as_json: AsJson = False) -> None:
     """List the weights there are, and where those lie that are here."""
     from assistant import models
-    from assistant.running import store_settings
+    from assistant.hiring import store_settings
 
     rows = models.where(store_settings(config))
     if as_json:
@@ -340,7 +340,7 @@ def _prepare(config: Config, *slots: str) -> None:
     result's way.
     """
     from assistant.display import open_display
-    from assistant.running import prepare
+    from assistant.hiring import prepare
 
     with open_display(sys.stderr) as display:
         prepare(config, display, slots)
@@ -348,15 +348,15 @@ def _prepare(config: Config, *slots: str) -> None:
 
 def _engine(config: Config, slot: str) -> Any:
     """Load the engine that the configuration leads to; one that lacks the wanted language is an EngineError."""
-    from assistant import running
+    from assistant import hiring
     from assistant.backends import load
 
     if slot == "mind":
         _prepare(config, "mind")
-    name = running.choose(config)[slot].name
-    engine = load(slot, name, **running.options(config, slot, name))
+    name = hiring.choose(config)[slot].name
+    engine = load(slot, name, **hiring.options(config, slot, name))
     if slot in ("recogniser", "voice"):
-        running.check_language(config, slot, engine)
+        hiring.check_language(config, slot, engine)
     return engine
 
 

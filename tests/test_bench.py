@@ -11,7 +11,7 @@ from assistant import pacing
 from assistant.commands import app
 from assistant.config import load_config
 from assistant.errors import EngineError, OutputError
-from assistant.running import load_engines
+from assistant.hiring import load_engines
 from assistant.sessions.counting import count
 from assistant.sessions.latency import hold_talks
 from assistant.sessions.picture import draw

@@ -29,9 +29,10 @@ from assistant.config import load_config
 from assistant.errors import ConfigError
 from assistant.events import HearingEvent, Onset, Speaking, Utterance
 from assistant.hearing import TurnTaking, hear
+from assistant.hiring import load_engines
 from assistant.muting import SwitchedMicrophone
 from assistant.pacing import Clock, run
-from assistant.running import address_rules, load_engines, run_session, talk_over
+from assistant.running import address_rules, run_session, talk_over
 from assistant.talk import Devices
 from assistant.transcribing import Transcriber, joined
 from assistant.workers import Worker

@@ -14,8 +14,8 @@ from assistant.backends.smart_turn import SmartTurn, log_mel, mel_filters
 from assistant.config import Config, load_config
 from assistant.errors import WeightsError
 from assistant.events import HEARING_RATE_HZ, Samples
+from assistant.hiring import Engines, load_engines, prepare
 from assistant.models import StoreSettings, known
-from assistant.running import Engines, load_engines, prepare
 
 RATE = HEARING_RATE_HZ
 
