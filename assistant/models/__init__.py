@@ -4,16 +4,21 @@
 Knows no engine: a backend asks for a path by name.
 """
 
-from assistant.models.catalogue import Weights, Wheel, catalogue, known
+from assistant.models.catalogue import Hub, Needs, Quality, Url, Weights, Wheel, called, catalogue, known
 from assistant.models.store import Fetching, Progress, Stored, StoreSettings, fetch, locate, where
 
 __all__ = [
     "Fetching",
+    "Hub",
+    "Needs",
     "Progress",
+    "Quality",
     "StoreSettings",
     "Stored",
+    "Url",
     "Weights",
     "Wheel",
+    "called",
     "catalogue",
     "fetch",
     "known",

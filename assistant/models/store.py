@@ -88,7 +88,7 @@ def locate(weights: str | Weights, settings: StoreSettings | None = None) -> Pat
     """
     wanted = known(weights) if isinstance(weights, str) else weights
     candidates = [_target(wanted, settings or StoreSettings())]
-    candidates += [path for source in wanted.sources if (path := _installed(source)) is not None]
+    candidates += [path for source in _wheels(wanted) if (path := _installed(source)) is not None]
     return next((path for path in candidates if _size(path) == wanted.size_bytes), None)
 
 
@@ -134,6 +134,10 @@ def fetch(
     return target
 
 
+def _wheels(weights: Weights) -> list[Wheel]:
+    return [source for source in weights.sources if isinstance(source, Wheel)]
+
+
 def _target(weights: Weights, settings: StoreSettings) -> Path:
     return settings.kept_in() / weights.name / weights.file
 
@@ -171,14 +175,14 @@ def _take_from_anywhere(weights: Weights, target: Path, settings: StoreSettings,
     tried: list[str] = []
     around = places(settings.wheels, settings.index)
     with wheels.connection(around) as client:
-        for source in weights.sources:
+        for source in _wheels(weights):
             for place, find in _finders(around, source, client):
                 try:
                     _take(weights, source, find(), target, client, partial(_tell, progress, weights.name, place))
                     return
                 except WeightsError as reason:
                     tried.append(f"{place} ({reason})")
-    carriers = " or ".join(f"{source.project} {source.version}" for source in weights.sources)
+    carriers = " or ".join(f"{source.project} {source.version}" for source in _wheels(weights))
     raise WeightsError(
         f"wanted the weights '{weights.name}' ({_mb(weights.size_bytes)}, in the wheel {carriers}), got them from "
         f"none of {', '.join(tried) or 'no place at all'}; connect once, or name a folder that holds this wheel in "
