@@ -216,7 +216,7 @@ def config_check(config: Config) -> None:
 def models_where(config: Config, *, as_json: AsJson = False) -> None:
     """List the weights there are, and where those lie that are here."""
     from assistant import models
-    from assistant.hiring import store_settings
+    from assistant.choosing import store_settings
 
     rows = models.where(store_settings(config))
     if as_json:
@@ -349,14 +349,14 @@ def _prepare(config: Config, *slots: str) -> None:
 def _engine(config: Config, slot: str) -> Any:
     """Load the engine that the configuration leads to; one that lacks the wanted language is an EngineError."""
     from assistant import hiring
-    from assistant.backends import load
+    from assistant.choosing import choose
 
     if slot == "mind":
         _prepare(config, "mind")
-    name = hiring.choose(config)[slot].name
-    engine = load(slot, name, **hiring.options(config, slot, name))
-    if slot in ("recogniser", "voice"):
-        hiring.check_language(config, slot, engine)
+    wanted = choose(config)[slot]
+    engine, taken = hiring.engage(config, slot, wanted)
+    if taken.shown != wanted.shown:
+        typer.echo(f"{slot}: {taken.shown}, {taken.why}", err=True)
     return engine
 
 

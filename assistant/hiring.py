@@ -1,74 +1,46 @@
-"""Which engine takes which slot and why, the weights it needs, and loading it: each on a worker of its own.
+"""Loading the engines that were chosen, each on a worker of its own, with what they are told and the weights they need.
 
-Knows the seams and the configuration, no engine's inside and no device; what is done with the engines is in `running`.
+One that cannot be loaded is done without where something takes its place. Knows the seams and the configuration, no
+engine's inside and no device; who is chosen is decided in `choosing`, what is done with them in `running`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from errno import ENOMEM
 from typing import TYPE_CHECKING, Any
 
-from assistant import pacing
-from assistant.backends import OPTIONAL, load
-from assistant.errors import ConfigError, EngineError, OutputError, WeightsError
+from assistant import models, pacing
+from assistant.backends import load
+from assistant.choosing import Choice, choose, store_settings
+from assistant.config import DEFAULTS
+from assistant.errors import EngineError, OutputError, WeightsError
 from assistant.grounding.words import is_chinese
+from assistant.models.machine import measure
 from assistant.pacing import Costs
 from assistant.workers import Worker
 
 if TYPE_CHECKING:
     from assistant.config import Config
 
-BUILT_IN = {
-    "activity": "silero",
-    "endpointing": "smart_turn",
-    "recogniser": "pocketsphinx",
-    "mind": "llama",
-    "eyes": "ocr",
-    "voice": "espeak",
-}
-"""what runs on a machine with nothing but packages"""
-_APART = ("activity", "endpointing")
-"""slots whose engines are loaded in a way of their own"""
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
 BUILT_IN_ENDPOINTING = "smart-turn-v3.2"
 
 
-# ---------------------------------------------------------------- which engines
+# ---------------------------------------------------------------- what engines are told
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """An engine for a slot, and why it was chosen, in a few words."""
+def options(config: Config, slot: str, name: str, choice: Choice | None = None) -> dict[str, Any]:
+    """The keyword arguments of an engine: its table in the configuration, and what all of a kind are told.
 
-    name: str
-    why: str
-
-
-def choose(config: Config) -> dict[str, Choice]:
-    """An engine for every slot. Raises ConfigError where the tier is not there."""
-    tier = config.assistant.tier
-    if tier not in ("auto", "builtin"):
-        raise ConfigError(
-            f"wanted tier '{tier}', only the built-in tier chooses by itself so far; "
-            "name engines one by one, as in --recogniser whisper --voice coqui"
-        )
-    chosen: dict[str, Choice] = {}
-    for slot, built_in in BUILT_IN.items():
-        asked = getattr(config, slot).engine
-        chosen[slot] = Choice(built_in, "built in") if asked == "auto" else Choice(asked, "asked for")
-    for slot in sorted(OPTIONAL):
-        asked = getattr(config, slot).engine
-        if asked != "none":
-            chosen[slot] = Choice(asked, "asked for")
-    return chosen
-
-
-def options(config: Config, slot: str, name: str) -> dict[str, Any]:
-    """The keyword arguments of an engine: its table in the configuration, and what all of a kind are told."""
+    What a tier's `choice` says holds where the user says nothing else.
+    """
     own = dict(config.options(slot, name))
+    if choice is not None and choice.model:
+        tiers = {"model": choice.model, **choice.options}
+        own |= {key: value for key, value in tiers.items() if config.origin(f"{slot}.{name}.{key}") == DEFAULTS}
     if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
         own.setdefault("seed", config.assistant.seed)
@@ -77,19 +49,6 @@ def options(config: Config, slot: str, name: str) -> dict[str, Any]:
     if name in ("whisper", "transformers", "coqui", "siglip", "clip"):
         own.setdefault("offline", config.assistant.offline)
     return own
-
-
-def store_settings(config: Config) -> Any:
-    """Where weights are kept and may come from."""
-    from assistant.models import StoreSettings
-
-    models = config.models
-    return StoreSettings(
-        folder=Path(models.folder).expanduser() if models.folder else None,
-        wheels=tuple(models.wheels),
-        index=models.index or None,
-        offline=config.assistant.offline,
-    )
 
 
 def check_language(config: Config, slot: str, engine: Any) -> None:
@@ -118,13 +77,11 @@ def prepare(config: Config, display: Any = None, slots: Sequence[str] = ("mind",
     Raises WeightsError where the mind's cannot be had. Those for endpointing can be done without: who loads the engines
     is told what was missing.
     """
-    from assistant import models
-
     chosen = choose(config)
     settings = store_settings(config)
     progress = display.progress if display is not None else lambda step: None
     wanted: dict[str, str] = {}
-    if chosen["mind"].name == "llama":
+    if chosen["mind"].name == "llama" and not chosen["mind"].model:
         wanted["mind"] = config.options("mind", "llama").get("model", BUILT_IN_MIND)
     if chosen["endpointing"].name == "smart_turn":
         wanted["endpointing"] = BUILT_IN_ENDPOINTING
@@ -141,12 +98,66 @@ def prepare(config: Config, display: Any = None, slots: Sequence[str] = ("mind",
 # ---------------------------------------------------------------- loading
 
 
-async def hire(config: Config, slot: str, name: str, costs: Costs | None = None) -> Worker[Any]:
-    """Load one engine on a worker of its own."""
-    worker = await Worker.start(slot, lambda: load(slot, name, **options(config, slot, name)), costs)
+def engage(config: Config, slot: str, choice: Choice) -> tuple[Any, Choice]:
+    """Load an engine, or the first of its spares that can be had; the choice that comes back says which, and why.
+
+    Raises what the last of them raises: EngineError, also where there is no memory for it, or OutputError.
+    """
+    failed = ""
+    candidates = (choice, *choice.spares)
+    for candidate in candidates:
+        try:
+            engine = _load(config, slot, candidate)
+        except (EngineError, OutputError) as error:
+            if candidate is candidates[-1]:
+                raise
+            failed = failed or f", in place of {candidate.shown}: {error}"
+        else:
+            return engine, replace(candidate, why=candidate.why + failed)
+    raise AssertionError("the last one is loaded or raises")
+
+
+def _load(config: Config, slot: str, choice: Choice) -> Any:
+    """Load an engine that speaks the wanted language. Raises EngineError where it cannot, or memory runs out."""
+    try:
+        engine = load(slot, choice.name, **options(config, slot, choice.name, choice))
+    except (EngineError, MemoryError, RuntimeError, OSError) as error:
+        if not out_of_memory(error):
+            raise
+        free = f"{measure().ram_mb / 1e3:.1f} GB are free"
+        raise EngineError(
+            f"wanted the {slot} '{choice.shown}', got no memory for it ({free}); close programs, or name a smaller one"
+        ) from error
     if slot in ("recogniser", "voice"):
-        check_language(config, slot, worker.model)
-    return worker
+        check_language(config, slot, engine)
+    return engine
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether a failure comes from too little memory, of whatever kind: in Python's words, the system's or torch's."""
+    if error is None:
+        return False
+    said = str(error).lower()
+    short = any(sign in said for sign in ("out of memory", "t allocate memory", "cannot allocate", "bad_alloc"))
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == ENOMEM)
+        or (isinstance(error, RuntimeError) and short)
+        or out_of_memory(error.__cause__)
+    )
+
+
+async def hire(config: Config, slot: str, choice: Choice, costs: Costs | None = None) -> tuple[Worker[Any], Choice]:
+    """Load one engine, or its spare, on a worker of its own; like `engage`."""
+    taken: list[Choice] = []
+
+    def make() -> Any:
+        engine, held = engage(config, slot, choice)
+        taken.append(held)
+        return engine
+
+    worker = await Worker.start(slot, make, costs)
+    return worker, taken[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,27 +183,13 @@ class Engines:
 
 
 async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
-    """All engines at the same time, each on its thread. Raises what the first that fails raises; nobody needs the one
-    for `endpointing` so much that a talk would not begin without it.
-    """
+    """All engines at the same time, each on its thread. Raises what the first raises that has no spare left."""
     chosen = choose(config)
-    loading = {slot: hire(config, slot, choice.name, costs) for slot, choice in chosen.items() if slot not in _APART}
-    judging = hire_endpointing(config, chosen["endpointing"], costs)
+    loading = {slot: hire(config, slot, choice, costs) for slot, choice in chosen.items() if slot != "activity"}
     if pacing.is_virtual():
-        endpointing, workers = await judging, [await one for one in loading.values()]
+        hired = [await one for one in loading.values()]
     else:
-        endpointing, workers = await asyncio.gather(judging, asyncio.gather(*loading.values()))
-    judge, chosen["endpointing"] = endpointing
-    activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
-    return Engines(activity, judge, chosen=chosen, **dict(zip(loading, workers, strict=True)))
-
-
-async def hire_endpointing(config: Config, wanted: Choice, costs: Costs | None = None) -> tuple[Worker[Any], Choice]:
-    """Who judges by the sound whether a turn is over; where that engine cannot be had nobody does, and the choice that
-    comes back says why.
-    """
-    try:
-        return await hire(config, "endpointing", wanted.name, costs), wanted
-    except (EngineError, OutputError) as error:
-        nobody = Choice("words", f"in place of {wanted.name}, and worse: {error}")
-        return await hire(config, "endpointing", nobody.name, costs), nobody
+        hired = await asyncio.gather(*loading.values())
+    activity, chosen["activity"] = engage(config, "activity", chosen["activity"])
+    chosen |= {slot: held for slot, (_, held) in zip(loading, hired, strict=True)}
+    return Engines(activity, chosen=chosen, **{slot: w for slot, (w, _) in zip(loading, hired, strict=True)})

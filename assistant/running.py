@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import __version__, pacing
 from assistant.addressing import AddressRules
-from assistant.backends import Album, Camera, Microphone, Speaker, load
+from assistant.backends import Album, Camera, Microphone, Speaker
 from assistant.backends.album import DiskAlbum
 from assistant.backends.keys import Keys
+from assistant.choosing import choose
 from assistant.conversation import converse
 from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Words
 from assistant.hearing import TurnTaking
-from assistant.hiring import Engines, choose, language_of, load_engines, options, prepare
+from assistant.hiring import Engines, engage, language_of, load_engines, prepare
 from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
 from assistant.seeing import Captioner, Sight
@@ -143,7 +144,7 @@ async def talk_over(
     talk = make_talk(config, engines, devices, clock, log)
     log.emit(
         "ready",
-        engines={slot: {"name": c.name, "why": c.why} for slot, c in engines.chosen.items()},
+        engines={slot: c.logged() for slot, c in engines.chosen.items()},
         sample_rate_hz={
             "microphone": getattr(devices.microphone, "rate_hz", HEARING_RATE_HZ),
             "recogniser": HEARING_RATE_HZ,
@@ -338,7 +339,7 @@ def look(
 
     chosen = choose(config)
     engines = {
-        slot: load(slot, chosen[slot].name, **options(config, slot, chosen[slot].name))
+        slot: engage(config, slot, chosen[slot])[0]
         for slot in ("eyes", "mind", "detector", "encoder")
         if slot in chosen
     }

@@ -38,7 +38,7 @@ class Machine:
 
 
 def measure() -> Machine:
-    """This machine, now."""
+    """Measure this machine, now."""
     import psutil
 
     free = psutil.virtual_memory().available

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import product
@@ -30,51 +30,65 @@ ON_PROCESSORS = ("llama",)
 class Rung:
     """A model on a ladder: what it needs where it would run, in units of 10^6 bytes, and whether it is `here`.
 
-    `runs` is empty, or says why this machine or this talk cannot use it, whatever is free.
+    `unfit` is empty, or says why this machine or this talk cannot use it, whatever is free. `options`: of its engine.
     """
 
     name: str
     ram_mb: int = 0
     vram_mb: int = 0
     here: bool = False
-    runs: str = ""
+    unfit: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 Ladders = Mapping[str, Sequence[Rung]]
 
 
 @cache
-def tiers() -> Mapping[str, Mapping[str, Any]]:
-    """All tiers by name, as they stand in the file."""
+def _table() -> Mapping[str, Any]:
     text = files("assistant.models").joinpath("tiers.toml").read_text(encoding="utf-8")
     return MappingProxyType(tomllib.loads(text))
+
+
+def _tier(name: str) -> Mapping[str, Any]:
+    return _table()["tiers"][name]
+
+
+def tiers() -> tuple[str, ...]:
+    """The names of all tiers."""
+    return tuple(_table()["tiers"])
 
 
 def tier_of(machine: Machine) -> str:
     """The best tier that a machine is up to."""
     if machine.apple:
         return "apple"
-    able = [name for name, tier in tiers().items() if 0 < tier["from_vram_mb"] <= machine.vram_mb]
-    return max(able, key=lambda name: tiers()[name]["from_vram_mb"], default="cpu")
+    wants = {name: _tier(name)["from_vram_mb"] for name in tiers()}
+    able = [name for name in tiers() if 0 < wants[name] <= machine.vram_mb]
+    return max(able, key=lambda name: wants[name], default="cpu")
 
 
-def names(tier: str, cores: int | None = None) -> tuple[str, ...]:
-    """What a tier is made of: the models on top of its ladders, for so many processor cores (None: any number)."""
-    return tuple(
-        next(entry["name"] for entry in ladder if cores is None or entry.get("cores", 0) <= cores)
-        for ladder in tiers()[tier]["ladders"].values()
+def models_of(tier: str, cores: int) -> tuple[str, ...]:
+    """What `pull` gets for a tier: the tops of its ladders for so many processor cores, and what it falls back on."""
+    tops = (
+        next(entry["name"] for entry in ladder if entry.get("cores", 0) <= cores)
+        for ladder in _tier(tier)["ladders"].values()
     )
+    return (*tops, *_table()["always"])
 
 
-def ladders(tier: str, machine: Machine, language: str, here: Callable[[str], bool]) -> dict[str, tuple[Rung, ...]]:
+def ladders_of(tier: str, machine: Machine, language: str, here: Callable[[str], bool]) -> dict[str, tuple[Rung, ...]]:
     """The ladders of a tier on a machine, slot by slot. `language` is en, zh, or auto: any will do."""
 
     def rung(entry: Mapping[str, Any]) -> Rung:
         weights = known(entry["name"])
         ram_mb, vram_mb = needs(weights, machine)
-        return Rung(weights.name, ram_mb, vram_mb, here(weights.name), _obstacle(weights, entry, machine, language))
+        if vram_mb and "vram_mb" in entry:
+            vram_mb = entry["vram_mb"]
+        unfit = _unfit(weights, entry, machine, language)
+        return Rung(weights.name, ram_mb, vram_mb, here(weights.name), unfit, entry.get("options", {}))
 
-    return {slot: tuple(map(rung, ladder)) for slot, ladder in tiers()[tier]["ladders"].items()}
+    return {slot: tuple(map(rung, ladder)) for slot, ladder in _tier(tier)["ladders"].items()}
 
 
 def needs(weights: Weights, machine: Machine) -> tuple[int, int]:
@@ -87,7 +101,7 @@ def needs(weights: Weights, machine: Machine) -> tuple[int, int]:
     return wanted.ram_mb, 0
 
 
-def _obstacle(weights: Weights, entry: Mapping[str, Any], machine: Machine, language: str) -> str:
+def _unfit(weights: Weights, entry: Mapping[str, Any], machine: Machine, language: str) -> str:
     cores = entry.get("cores", 0)
     if cores > machine.cores:
         return f"wants {cores} cores"
@@ -110,7 +124,7 @@ def fit(ladders: Ladders, machine: Machine, taken_mb: tuple[int, int] = (0, 0)) 
     room_mb = machine.ram_mb - KEPT_FREE_MB - taken_mb[0]
     room_vram_mb = machine.vram_mb - KEPT_FREE_VRAM_MB - taken_mb[1]
     usable = [
-        [at for at, rung in enumerate(ladder) if rung.here and not rung.runs] + [len(ladder)]
+        [at for at, rung in enumerate(ladder) if rung.here and not rung.unfit] + [len(ladder)]
         for ladder in ladders.values()
     ]
 
@@ -131,8 +145,8 @@ def reason(rung: Rung, machine: Machine) -> str:
 
 def obstacle(rung: Rung, machine: Machine) -> str:
     """Why a rung was not taken, behind its name: `is not here: assistant models pull whisper-base`."""
-    if rung.runs:
-        return rung.runs
+    if rung.unfit:
+        return rung.unfit
     if not rung.here:
         return f"is not here: assistant models pull {rung.name}"
     if rung.vram_mb:
