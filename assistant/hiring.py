@@ -68,7 +68,9 @@ def choose(config: Config) -> dict[str, Choice]:
 
 def options(config: Config, slot: str, name: str) -> dict[str, Any]:
     """The keyword arguments of an engine: its table in the configuration, and what all of a kind are told."""
-    own = dict(config.options(slot, name))
+    from assistant.models import resolved
+
+    own = resolved(slot, name, config.options(slot, name), store_settings(config))
     if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
         own.setdefault("seed", config.assistant.seed)
@@ -87,6 +89,7 @@ def store_settings(config: Config) -> Any:
     return StoreSettings(
         folder=Path(models.folder).expanduser() if models.folder else None,
         wheels=tuple(models.wheels),
+        folders=tuple(Path(folder) for folder in models.folders),
         index=models.index or None,
         offline=config.assistant.offline,
     )
