@@ -199,6 +199,7 @@ def store_settings(config: Config) -> StoreSettings:
     return StoreSettings(
         folder=Path(models.folder).expanduser() if models.folder else None,
         wheels=tuple(models.wheels),
+        folders=tuple(Path(folder) for folder in models.folders),
         index=models.index or None,
         offline=config.assistant.offline,
     )

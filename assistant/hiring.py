@@ -35,19 +35,20 @@ BUILT_IN_ENDPOINTING = "smart-turn-v3.2"
 def options(config: Config, slot: str, name: str, choice: Choice | None = None) -> dict[str, Any]:
     """The keyword arguments of an engine: its table in the configuration, and what all of a kind are told.
 
-    What a tier's `choice` says holds where the user says nothing else.
+    What a tier's `choice` says holds where the user says nothing else; nothing is fetched for it.
     """
-    own = dict(config.options(slot, name))
+    own = config.options(slot, name)
     if choice is not None and choice.model:
         tiers = {"model": choice.model, **choice.options}
         own |= {key: value for key, value in tiers.items() if config.origin(f"{slot}.{name}.{key}") == DEFAULTS}
+    own = models.resolved(slot, name, own, store_settings(config))
     if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
         own.setdefault("seed", config.assistant.seed)
     if name in ("llama", "smart_turn"):
         own.setdefault("store", store_settings(config))
     if name in ("whisper", "transformers", "coqui", "siglip", "clip"):
-        own.setdefault("offline", config.assistant.offline)
+        own.setdefault("offline", config.assistant.offline or (choice is not None and choice.model != ""))
     return own
 
 

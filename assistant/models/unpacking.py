@@ -1,0 +1,36 @@
+"""Taking a zip of a model apart: its files, without the folder around them all. Knows nothing of models."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+
+from assistant.errors import WeightsError
+from assistant.models.manifest import inside
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Write the files of a zip into a folder, and leave out a folder that all of them are in.
+
+    Raises WeightsError, whose message is the reason alone, where it is damaged or wants to write elsewhere; OSError
+    where it cannot be written.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            files = [member for member in opened.infolist() if not member.is_dir()]
+            common = {member.filename.partition("/")[0] for member in files}
+            around = f"{common.pop()}/" if len(common) == 1 and all("/" in one.filename for one in files) else ""
+            for member in files:
+                name = member.filename.removeprefix(around)
+                if not inside(name):
+                    raise WeightsError(f"its zip wants to write '{member.filename}'")
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with opened.open(member) as source, path.open("wb") as into:
+                    shutil.copyfileobj(source, into, 1 << 20)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise WeightsError("its zip is damaged") from error
+    if not files:
+        raise WeightsError("its zip is empty")
