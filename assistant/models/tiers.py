@@ -119,7 +119,7 @@ def fit(ladders: Ladders, machine: Machine, taken_mb: tuple[int, int] = (0, 0)) 
     """For every slot the rung that runs; the length of the ladder stands for the built-in engine below it.
 
     Of all sets that are here and fit together into what is free, less `taken_mb` (memory, graphics card), it is the one
-    with the fewest steps down from the tops; of two with as many, the one that spares the slots that come first.
+    with the fewest built-in engines, then the fewest steps down; of two alike the one that spares the first slots.
     """
     room_mb = machine.ram_mb - KEPT_FREE_MB - taken_mb[0]
     room_vram_mb = machine.vram_mb - KEPT_FREE_VRAM_MB - taken_mb[1]
@@ -133,8 +133,11 @@ def fit(ladders: Ladders, machine: Machine, taken_mb: tuple[int, int] = (0, 0)) 
         ram_mb, vram_mb = sum(rung.ram_mb for rung in rungs), sum(rung.vram_mb for rung in rungs)
         return (not ram_mb or ram_mb <= room_mb) and (not vram_mb or vram_mb <= room_vram_mb)
 
-    best = next(steps for steps in sorted(product(*usable), key=lambda steps: (sum(steps), steps)) if fits(steps))
-    return dict(zip(ladders, best, strict=True))
+    def loss(steps: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
+        built_in = sum(at == len(ladder) for at, ladder in zip(steps, ladders.values(), strict=True))
+        return built_in, sum(steps), steps
+
+    return dict(zip(ladders, min(filter(fits, product(*usable)), key=loss), strict=True))
 
 
 def reason(rung: Rung, machine: Machine) -> str:
