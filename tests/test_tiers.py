@@ -17,7 +17,7 @@ from assistant.models.tiers import (
     Rung,
     fit,
     ladders_of,
-    models_of,
+    names,
     needs,
     obstacle,
     reason,
@@ -91,8 +91,8 @@ def test_every_model_of_a_tier_is_in_the_catalogue_in_its_slot_and_needs_no_cons
             weights = known(rung.name)
             assert (weights.slot, weights.accept, weights.commercial) == (slot, False, True)
             assert weights.needs.ram_mb or weights.needs.vram_mb
-    assert models_of(tier, 2)[-2:] == ("smollm2-135m-instruct-q4_1", "smart-turn-v3.2")
-    for name in models_of(tier, 2):
+    assert names(tier, 2)[-2:] == ("smollm2-135m-instruct-q4_1", "smart-turn-v3.2")
+    for name in names(tier, 2):
         known(name)
 
 
@@ -112,8 +112,8 @@ def test_the_tier_follows_from_the_card(machine, tier):
 
 
 def test_a_tier_is_made_of_what_suits_the_cores():
-    assert "whisper-base" in models_of("cpu", 2) and "whisper-small" not in models_of("cpu", 2)
-    assert "whisper-small" in models_of("cpu", 8) and "whisper-base" not in models_of("cpu", 8)
+    assert "whisper-base" in names("cpu", 2) and "whisper-small" not in names("cpu", 2)
+    assert "whisper-small" in names("cpu", 8) and "whisper-base" not in names("cpu", 8)
 
 
 def test_what_a_model_needs_depends_on_where_it_runs():

@@ -97,7 +97,8 @@ def _receive(url: str, into: IO[bytes], client: httpx.Client, arrived: Arrived) 
     import httpx
 
     have = into.seek(0, os.SEEK_END)
-    with client.stream("GET", url, headers={"Range": f"bytes={have}-"} if have else {}) as answer:
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with client.stream("GET", url, headers=headers) as answer:
         if have and answer.status_code == 416:  # nothing begins there
             if answer.headers.get("Content-Range", "").rpartition("/")[2] != str(have):
                 into.seek(0)
@@ -111,7 +112,7 @@ def _receive(url: str, into: IO[bytes], client: httpx.Client, arrived: Arrived) 
         length = int(answer.headers.get("Content-Length", 0))
         total = have + length if length else 0
         arrived(have, total)
-        for chunk in answer.iter_bytes(1 << 18):
+        for chunk in answer.iter_bytes():
             try:
                 into.write(chunk)
             except OSError as error:

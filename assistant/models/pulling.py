@@ -31,6 +31,7 @@ from assistant.models.store import (
     StoreSettings,
     check_licence,
     locate,
+    lock,
     place,
     shown_bytes,
     shown_size,
@@ -162,10 +163,18 @@ def _take_address(
     with _arriving(weights, settings) as folder:
         _receive([file], folder, client, arrived, weights.size_bytes, twice=source.unpack)
         if source.unpack:
-            whole = folder / "whole"
-            unpack(whole / ARCHIVE, whole)
-            (whole / ARCHIVE).unlink()
+            _unpack(folder / "whole")
         _install(weights, settings, folder, Manifest(shown(source.url), "", ()))
+
+
+def _unpack(whole: Path) -> None:
+    """Put what is in the archive in its place; of a bad one nothing is left that could pass for a good one."""
+    try:
+        unpack(whole / ARCHIVE, whole)
+    except WeightsError:
+        shutil.rmtree(whole)
+        raise
+    (whole / ARCHIVE).unlink()
 
 
 @contextmanager
@@ -173,18 +182,16 @@ def _arriving(weights: Weights, settings: StoreSettings) -> Iterator[Path]:
     """The folder for what arrives of a model, for one process at a time."""
     from filelock import FileLock, Timeout
 
-    folder = unfinished(weights, settings)
-    lock = folder.with_suffix(".lock")
+    folder, held = unfinished(weights, settings), lock(weights, settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=0):
+        with FileLock(held, timeout=0):
             try:
                 yield folder
             finally:
-                if folder.exists() and not any(path.is_file() for path in folder.rglob("*")):
-                    shutil.rmtree(folder)
-        if not folder.exists():
-            lock.unlink(missing_ok=True)
+                if not any(path.is_file() for path in folder.rglob("*")):
+                    shutil.rmtree(folder, ignore_errors=True)  # nothing to go on from
+                    held.unlink(missing_ok=True)
     except Timeout as error:
         raise OutputError(
             f"wanted to get '{weights.name}', another process is getting it into {folder}; wait until it has"

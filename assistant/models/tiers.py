@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant.models.catalogue import Weights, known
-from assistant.models.machine import Machine
+from assistant.models.machine import Machine, usable_cores
 
 KEPT_FREE_MB = 1_000
 """Memory that no model gets: for the built-in engines, the libraries, and whatever else runs on the machine."""
@@ -68,8 +68,12 @@ def tier_of(machine: Machine) -> str:
     return max(able, key=lambda name: wants[name], default="cpu")
 
 
-def models_of(tier: str, cores: int) -> tuple[str, ...]:
-    """What `pull` gets for a tier: the tops of its ladders for so many processor cores, and what it falls back on."""
+def names(tier: str, cores: int | None = None) -> tuple[str, ...]:
+    """What `pull` gets for a tier: the tops of its ladders for so many processor cores, and what it falls back on.
+
+    `cores`: default, those of this machine.
+    """
+    cores = usable_cores() if cores is None else cores
     tops = (
         next(entry["name"] for entry in ladder if entry.get("cores", 0) <= cores)
         for ladder in _tier(tier)["ladders"].values()

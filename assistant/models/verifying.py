@@ -1,4 +1,4 @@
-"""Whether a model on this machine is what it was when it arrived, or what its publisher says: every checksum, offline."""
+"""Whether a model on this machine is what it was when it arrived, or what its publisher says; opens no connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from assistant.models.store import StoreSettings, locate, target
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found of a model: `wrong` files are missing or differ, of `unchecked` ones nobody has told a checksum."""
+    """What was found of a model: `wrong` files are missing or differ; of `unchecked` ones nobody told a checksum."""
 
     name: str
     path: Path
