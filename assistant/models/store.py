@@ -158,7 +158,7 @@ def _needed(folder: Path, weights: Weights) -> set[str]:
             parts |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, AttributeError):
             parts.add(f"{index.name} that can be read")
-    found = [path.name for ending in ("safetensors", "pth") for path in folder.glob(f"*.{ending}")]
+    found = [path.name for ending in ("safetensors", "bin", "pth") for path in folder.glob(f"*.{ending}")]
     return {"config.json", *(parts or found or {"model.safetensors"})}
 
 
