@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -54,7 +55,8 @@ def store(tmp_path: Path, *sets: str) -> list[str]:
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     capsys.readouterr()
     code = cli.run(["models", *words])
-    return code, *capsys.readouterr()
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
 
 
 # ---------------------------------------------------------------- list
@@ -352,15 +354,19 @@ def test_a_pulled_voice_loads_in_its_engine(hub: Served, tmp_path: Path) -> None
 
     from assistant.backends import load
 
-    made = tiny_models.random_voice(tmp_path / "made")
+    made = tiny_models.random_voice(tmp_path / "made", speakers=3)
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w") as archive:
         for path in made.iterdir():
-            archive.write(path, f"tts_models--en--ljspeech--vits/{path.name}")
+            archive.write(path, f"tts_models--en--vctk--vits/{path.name}")
+    shutil.rmtree(made)  # its config.json names the list of speakers by where it lay
     hub.files = {"voice.zip": whole.getvalue()}
     source = Url(f"{hub.url}/files/voice.zip", unpack=True)
-    weights = replace(known("coqui-vits-ljspeech"), sources=(source,))
+    weights = replace(known("coqui-vits-vctk"), sources=(source,))
     settings = StoreSettings(tmp_path / "store")
     folder = models.pull(weights, settings)
-    voice = load("voice", "coqui", model=models.engine_options(weights, settings)["model"], offline=True)
-    assert folder.is_dir() and voice.languages
+    told = models.engine_options(weights, settings)
+    voice = load("voice", "coqui", **told, speaker="speaker 2", offline=True)
+    assert folder.is_dir() and voice.languages == ("en",)
+    found = verify(weights, settings)
+    assert found is not None and not found.wrong and found.checked == 3

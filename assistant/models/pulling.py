@@ -39,7 +39,7 @@ from assistant.models.store import (
     unfinished,
     wheels_of,
 )
-from assistant.models.unpacking import unpack
+from assistant.models.unpacking import settle, unpack
 
 if TYPE_CHECKING:
     import httpx
@@ -163,14 +163,15 @@ def _take_address(
     with _arriving(weights, settings) as folder:
         _receive([file], folder, client, arrived, weights.size_bytes, twice=source.unpack)
         if source.unpack:
-            _unpack(folder / "whole")
+            _unpack(folder / "whole", place(weights, settings))
         _install(weights, settings, folder, Manifest(shown(source.url), "", ()))
 
 
-def _unpack(whole: Path) -> None:
+def _unpack(whole: Path, home: Path) -> None:
     """Put what is in the archive in its place; of a bad one nothing is left that could pass for a good one."""
     try:
         unpack(whole / ARCHIVE, whole)
+        settle(whole, home)
     except WeightsError:
         shutil.rmtree(whole)
         raise

@@ -172,7 +172,8 @@ def _bytes_in(folder: Path) -> int:
 def resolved(slot: str, engine: str, told: Mapping[str, Any], settings: StoreSettings) -> dict[str, Any]:
     """The options of an engine, where `model` may be a name of the catalogue: then it is told where that lies.
 
-    The engine's own name of a model that is here is put into a path too; anything else is left as it is. Raises
+    The engine's own name of a model that is here is put into a path too, and what the catalogue says of a model holds
+    over what was told; anything else is left as it is. Raises
     ConfigError for a model of another engine or slot, WeightsError for one that is not here.
     """
     weights = called(engine, str(told.get("model", "")))
@@ -188,8 +189,7 @@ def resolved(slot: str, engine: str, told: Mapping[str, Any], settings: StoreSet
         )
     if not ours and locate(weights, settings) is None:
         return dict(told)
-    rest = {key: value for key, value in told.items() if key != "model"}
-    return {**engine_options(weights, settings), **rest}
+    return {**told, **engine_options(weights, settings)}
 
 
 def engine_options(weights: str | Weights, settings: StoreSettings | None = None) -> dict[str, Any]:
