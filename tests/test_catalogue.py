@@ -13,12 +13,14 @@ from assistant.models import Hub, Url, Weights, Wheel, called, catalogue
 from assistant.models.manifest import inside
 from assistant.models.tiers import names, tiers
 
+EXTRAS = ("kokoro",)
+"""engines that come with an extra"""
 ENTRIES = list(catalogue().values())
 
 
 @pytest.mark.parametrize("weights", ENTRIES, ids=lambda weights: weights.name)
 def test_an_entry_says_all_that_a_user_asks(weights: Weights) -> None:
-    assert weights.slot in ENGINES and weights.engine in ENGINES[weights.slot]
+    assert weights.slot in ENGINES and weights.engine in (*ENGINES[weights.slot], *EXTRAS)
     assert weights.about and weights.origin.startswith("https://") and weights.licence and weights.languages
     assert weights.size_bytes > 1_000_000
     assert weights.needs.ram_mb or weights.needs.vram_mb
@@ -34,7 +36,10 @@ def test_an_entry_says_all_that_a_user_asks(weights: Weights) -> None:
                 named = {path for path in weights.paths.values() if path != "."}
                 assert source.repository.count("/") == 1 and named <= set(source.files)
             case Url():
-                assert source.url.startswith("https://") and (weights.sha256 or source.unpack)
+                assert source.url.startswith("https://") and (weights.sha256 or source.sha256 or source.unpack)
+                assert len(source.sha256) in (0, 1 + len(source.more))
+                named = {path for path in weights.paths.values() if path != "."}
+                assert named <= {url.rpartition("/")[2] for url in (source.url, *source.more)}
             case Wheel():
                 assert weights.exact and len(bytes.fromhex(weights.sha256)) == 32
                 assert source.member.endswith(weights.file)

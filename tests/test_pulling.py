@@ -136,6 +136,20 @@ def test_an_address_gives_a_file(hub: Served, store: StoreSettings) -> None:
     assert pull(model, store).read_bytes() == BIG
 
 
+def test_several_addresses_make_a_folder(hub: Served, store: StoreSettings) -> None:
+    hub.files |= {"voice.onnx": BIG, "voices.bin": BIG[::-1]}
+    sums = tuple(hashlib.sha256(hub.files[name]).hexdigest() for name in ("voice.onnx", "voices.bin"))
+    source = Url(f"{hub.url}/files/voice.onnx", more=(f"{hub.url}/files/voices.bin",), sha256=sums)
+    paths = {"model": "voice.onnx", "voices": "voices.bin"}
+    model = replace(MODEL, sources=(source,), paths=paths)
+    folder = pull(model, store)
+    assert kept(store) == [f"made-up/{name}" for name in ("assistant-manifest.json", "voice.onnx", "voices.bin")]
+    assert engine_options(model, store) == {option: str(folder / name) for option, name in paths.items()}
+    hub.files["voices.bin"] = BIG
+    with pytest.raises(WeightsError, match=r"its voices\.bin has another checksum"):
+        pull(replace(model, name="another"), store)
+
+
 def zipped(**members: bytes) -> bytes:
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w") as archive:

@@ -159,12 +159,20 @@ def _take_repository(
 def _take_address(
     weights: Weights, source: Url, settings: StoreSettings, client: httpx.Client, arrived: wheels.Arrived
 ) -> None:
-    file = Offered(ARCHIVE if source.unpack else weights.file, source.url, sha256=weights.sha256)
     with _arriving(weights, settings) as folder:
-        _receive([file], folder, client, arrived, weights.size_bytes, twice=source.unpack)
+        _receive(_addressed(weights, source), folder, client, arrived, weights.size_bytes, twice=source.unpack)
         if source.unpack:
             _unpack(folder / "whole", place(weights, settings))
         _install(weights, settings, folder, Manifest(shown(source.url), "", ()))
+
+
+def _addressed(weights: Weights, source: Url) -> list[Offered]:
+    """The files behind the addresses, with the checksums that the catalogue has of them."""
+    urls = (source.url, *source.more)
+    known_sums = source.sha256 or (weights.sha256,) + ("",) * len(source.more)
+    first = ARCHIVE if source.unpack else weights.file
+    names = (first or urls[0].rpartition("/")[2], *(url.rpartition("/")[2] for url in source.more))
+    return [Offered(name, url, sha256=told) for name, url, told in zip(names, urls, known_sums, strict=True)]
 
 
 def _unpack(whole: Path, home: Path) -> None:
