@@ -67,12 +67,12 @@ class Better:
     size_bytes: int
 
     def __str__(self) -> str:
-        """In words, as in `0.8 GB: Whisper base, a seeing mind, a natural voice`."""
+        """In words, as in `0.8 GB: Whisper base, a seeing model, a natural voice`."""
         return f"{self.size_bytes / 1e9:.1f} GB: {', '.join(map(_contents, self.slots, self.models))}"
 
 
 def _contents(slot: str, model: str) -> str:
-    kinds = {"mind": "a seeing mind", "voice": "a natural voice"}
+    kinds = {"mind": "a seeing model", "voice": "a natural voice"}
     return kinds.get(slot) or model.replace("-", " ").capitalize()
 
 

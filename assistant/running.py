@@ -29,6 +29,7 @@ from assistant.events import HEARING_RATE_HZ, Block, Conversation, Words
 from assistant.hearing import TurnTaking
 from assistant.hiring import Engines, engage, language_of, load_engines, prepare
 from assistant.muting import END, SwitchedMicrophone
+from assistant.offering import offer
 from assistant.pacing import Clock, Costs
 from assistant.seeing import Captioner, Sight
 from assistant.talk import Devices, Models, Rules, Talk
@@ -258,6 +259,10 @@ def _run(
     sinks: list[Sink] = [events] if events is not None else []
     if display is not None:
         sinks.append(display.show)
+    offered = offer(config, display, keys) if display is not None and not fast else None
+    if offered is not None:
+        sinks.append(offered.show)
+        keys = offered.over(keys) if keys is not None else None
 
     async def main() -> None:
         engines = await load_engines(config, costs)
@@ -271,6 +276,8 @@ def _run(
     finally:
         if events is not None:
             events.close()
+        if offered is not None:
+            offered.close()
     if events is not None and events.failure is not None:
         raise events.failure
 

@@ -138,7 +138,7 @@ def test_what_would_be_better_is_told_with_its_size(store, voice):
     found = better(configured(store), LAPTOP)
     assert found is not None
     assert found.models == ("whisper-base", "smolvlm2-500m-gguf", "coqui-vits-vctk")
-    assert str(found) == "0.8 GB: Whisper base, a seeing mind, a natural voice"
+    assert str(found) == "0.8 GB: Whisper base, a seeing model, a natural voice"
 
 
 def test_what_is_here_or_does_not_fit_is_not_offered(store, voice):
