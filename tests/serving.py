@@ -37,6 +37,7 @@ class Served:
     breaks: int = 0
     cuts: int = 0
     resumes: bool = True
+    redirects: bool = False
     half_sent: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
@@ -57,6 +58,11 @@ def served(files: dict[str, bytes]) -> Iterator[Served]:
             for repository in told.repositories:
                 if path == f"/api/models/{repository}/revision/main":
                     return self.answer(200, json.dumps(listing(told)).encode(), "application/json")
+            if told.redirects and "/resolve/" in path:
+                self.send_response(302)
+                self.send_header("Location", f"/files/{path.partition(f'/resolve/{told.commit}/')[2]}?signed=1")
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
             name = path.partition(f"/resolve/{told.commit}/")[2] or path.removeprefix("/files/")
             if name in told.files:
                 return self.file(told.files[name])

@@ -7,8 +7,10 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -146,6 +148,18 @@ def test_an_unfinished_pull_is_listed(hub: Served, tmp_path: Path, capsys: pytes
     assert run(capsys, "pull", "d-fine-small", *store(tmp_path))[0] == 1
     _, out, _ = run(capsys, "where", *store(tmp_path))
     assert any(line.startswith("d-fine-small ") and "pull it again to go on" in line for line in out.splitlines())
+
+
+def test_ctrl_c_leaves_what_has_arrived(hub: Served, tmp_path: Path) -> None:
+    hub.go_on = threading.Event()
+    words = [sys.executable, "-m", "assistant", "models", "pull", "d-fine-small", *store(tmp_path)]
+    environ = {**os.environ, "HF_ENDPOINT": hub.url}
+    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert hub.half_sent.wait(60)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "") and "Traceback" not in err
+    assert list((tmp_path / "store" / "d-fine-small.part").glob("*.growing"))
 
 
 # ---------------------------------------------------------------- licences

@@ -260,6 +260,13 @@ def test_an_engine_gets_nothing_unasked(hub: Served, store: StoreSettings) -> No
 # ---------------------------------------------------------------- what goes wrong on the way
 
 
+def test_large_files_may_lie_elsewhere(hub: Served, store: StoreSettings) -> None:
+    """The hub sends whoever asks for a large file on to its stores, a break included."""
+    hub.redirects, hub.breaks = True, 1
+    assert (pull(from_hub(), store) / "model.safetensors").read_bytes() == BIG
+    assert hub.fetched("files/model.safetensors")
+
+
 @pytest.mark.parametrize("resumes", [True, False])
 def test_a_break_is_gone_on_from(resumes: bool, hub: Served, store: StoreSettings) -> None:
     hub.breaks, hub.resumes = 2, resumes
@@ -472,6 +479,12 @@ def test_a_licence_has_to_be_accepted_once(hub: Served, store: StoreSettings) ->
     (store.kept_in() / "licences.json").unlink()
     with pytest.raises(WeightsError, match="accepted, it is not"):
         engine_options(model, store)
+
+
+def test_an_acceptance_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"wanted to write .*licences\.json"):
+        accept(from_hub(accept=True), StoreSettings(tmp_path / "file"))
 
 
 def test_verifying_finds_what_has_changed(hub: Served, store: StoreSettings) -> None:
