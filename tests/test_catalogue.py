@@ -60,10 +60,9 @@ def test_whispers_addresses_and_checksums_are_its_own() -> None:
     ours = [weights for weights in ENTRIES if weights.engine == "whisper"]
     assert len(ours) == 5
     for weights in ours:
-        (source,) = weights.sources
-        assert isinstance(source, Url)
-        assert source.url == whisper._MODELS[weights.options["model"]]
-        assert source.url.split("/")[-2:] == [weights.sha256, weights.file]
+        for source in weights.sources:
+            assert isinstance(source, Url) and source.url.split("/")[-2:] == [weights.sha256, weights.file]
+        assert weights.sources[0] == Url(whisper._MODELS[weights.options["model"]])
 
 
 def test_coquis_voices_come_from_where_coqui_has_them() -> None:

@@ -15,12 +15,11 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Served, served
+from serving import Quiet, Served, listening, served
 
 from assistant.errors import ConfigError, OutputError, WeightsError
 from assistant.models import (
@@ -218,27 +217,22 @@ def test_a_proxy_is_gone_through(store: StoreSettings, monkeypatch: pytest.Monke
 
     asked: list[str] = []
 
-    class Proxy(BaseHTTPRequestHandler):
+    class Proxy(Quiet):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_error(502)
+            self.answer(502, b"", "text/plain")
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
+    with listening(Proxy) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
         with pytest.raises(WeightsError, match="answers 502"):
             pull(from_hub(), store)
-        server.shutdown()
     assert asked and asked[0].startswith("http://hub.invalid/api/models/made/up/")
 
 
 def test_no_network_at_all_is_one_line(store: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        nobody = f"http://127.0.0.1:{server.server_port}"
+    with listening(Quiet) as nobody:
+        pass
     monkeypatch.setenv("HF_ENDPOINT", nobody)
     with pytest.raises(WeightsError, match=rf"none of {nobody}/made/up \(.*refused.*\); try again") as error:
         pull(from_hub(), store)
