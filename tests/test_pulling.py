@@ -29,12 +29,12 @@ from assistant.models import (
     Url,
     Weights,
     accept,
+    arriving,
     downloading,
     engine_options,
     fetch,
     locate,
     pull,
-    pulling,
     remove,
     verify,
 )
@@ -93,6 +93,7 @@ def test_a_repository_comes_whole_and_only_what_is_wanted(hub: Served, store: St
     assert sorted(path.name for path in folder.iterdir()) == WANTED
     assert all((folder / name).read_bytes() == FILES[name] for name in WANTED if name in FILES)
     total = sum(len(FILES[name]) for name in WANTED if name in FILES)
+    assert [step.done_bytes == step.total_bytes for step in steps].count(True) == 1
     assert (steps[0].done_bytes, steps[-1].done_bytes, steps[-1].total_bytes) == (0, total, total)
     assert kept(store) == [f"made-up/{name}" for name in WANTED]
     assert locate(from_hub(), store) == folder
@@ -162,8 +163,11 @@ ZIPPED = Weights("made-up", "voice", len(BIG), "none", engine="coqui", paths={"m
 
 def test_a_zip_is_unpacked_without_the_folder_around_it(hub: Served, store: StoreSettings) -> None:
     hub.files["voice.zip"] = zipped(**{"a voice/config.json": b"{}", "a voice/model_file.pth": BIG})
-    model = replace(ZIPPED, sources=(Url(f"{hub.url}/files/voice.zip", unpack=True),))
-    folder = pull(model, store)
+    model = replace(ZIPPED, sources=(Url(f"{hub.url}/files/voice.zip", unpack=True),), size_bytes=2 * len(BIG))
+    steps: list[Fetching] = []
+    folder = pull(model, store, steps.append)
+    assert [step.done_bytes == step.total_bytes for step in steps].count(True) == 1, "it is over once"
+    assert steps[-1].done_bytes == len(hub.files["voice.zip"])
     assert kept(store) == [f"made-up/{name}" for name in ("assistant-manifest.json", "config.json", "model_file.pth")]
     assert (folder / "model_file.pth").read_bytes() == BIG
 
@@ -367,7 +371,7 @@ def test_room_is_asked_for_before_anything_comes(
     hub: Served, store: StoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = shutil.disk_usage("/")
-    monkeypatch.setattr(pulling.shutil, "disk_usage", lambda path: real._replace(free=1_000))
+    monkeypatch.setattr(arriving.shutil, "disk_usage", lambda path: real._replace(free=1_000))
     with pytest.raises(OutputError, match=r"wanted 1 MB of room in .*store, got 1 MB; make room"):
         pull(from_hub(), store)
     assert hub.fetched("model.safetensors") == [] and kept(store) == []

@@ -22,30 +22,9 @@ from typing import Any
 from assistant.errors import ConfigError, OutputError, WeightsError
 from assistant.models.catalogue import Hub, Weights, Wheel, called, catalogue, known
 from assistant.models.elsewhere import caches
+from assistant.models.licences import check_licence
 from assistant.models.manifest import has_all, read_manifest, size
-
-LICENCES = "licences.json"
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
-    """Where weights are kept (None: the user's cache folder) and where they may come from.
-
-    `wheels` are folders or pages with wheels, looked at before anything pip or uv know; `index` takes the place of
-    every index they know. `folders` are the user's own folders of models. `offline`: nothing is fetched, from anywhere.
-    """
-
-    folder: Path | None = None
-    wheels: tuple[str, ...] = ()
-    index: str | None = None
-    offline: bool = False
-    folders: tuple[Path, ...] = ()
-
-    def kept_in(self) -> Path:
-        """The folder that weights are kept in."""
-        import platformdirs
-
-        return self.folder.expanduser() if self.folder else platformdirs.user_cache_path("assistant") / "models"
+from assistant.models.settings import StoreSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,41 +184,6 @@ def engine_options(weights: str | Weights, settings: StoreSettings | None = None
     check_licence(wanted, settings)
     folder = path.parent if wanted.file else path
     return {**wanted.options, **{option: str(folder / inside) for option, inside in wanted.paths.items()}}
-
-
-# ---------------------------------------------------------------- licences
-
-
-def accepted(weights: Weights, settings: StoreSettings) -> bool:
-    """Whether a model's licence has been accepted, or need not be."""
-    return not weights.accept or _licences(settings).get(weights.name) == weights.licence
-
-
-def accept(weights: Weights, settings: StoreSettings) -> None:
-    """Remember that a licence has been accepted. Raises OutputError where that cannot be written."""
-    file = settings.kept_in() / LICENCES
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**_licences(settings), weights.name: weights.licence}, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"wanted to write {file}, got '{error.strerror}'; make room or permit it") from error
-
-
-def check_licence(weights: Weights, settings: StoreSettings) -> None:
-    """Raises WeightsError where a licence that must be accepted has not been."""
-    if not accepted(weights, settings):
-        raise WeightsError(
-            f"wanted the licence {weights.licence} of '{weights.name}' accepted, it is not; read {weights.licence_url} "
-            f"and say: assistant models pull {weights.name} --accept-licence {weights.name}"
-        )
-
-
-def _licences(settings: StoreSettings) -> dict[str, str]:
-    try:
-        told: Any = json.loads((settings.kept_in() / LICENCES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 # ---------------------------------------------------------------- away with it
