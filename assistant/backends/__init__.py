@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from assistant.errors import ConfigError
 from assistant.events import Block, Box, Finding, Frame, Image, Matrix, Phrase, Played, Samples, Vector, Words
+from assistant.privacy import keep_quiet
 
 Stop = Callable[[], bool]
 """True once nobody wants the result any more; engines ask per token and per prefill chunk."""
@@ -283,6 +284,7 @@ def find(slot: str, name: str) -> type[Any]:
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(known)}"
         raise ConfigError(f"wanted a known {slot}, got '{name}'; {hint}")
     module, cls = known[name].split(":")
+    keep_quiet()
     return getattr(import_module(f"assistant.backends.{module}"), cls)
 
 
