@@ -37,6 +37,7 @@ class Served:
     breaks: int = 0
     cuts: int = 0
     resumes: bool = True
+    redirects: bool = False
     half_sent: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
@@ -46,9 +47,42 @@ class Served:
         return [given for asked, given in self.asked if asked.endswith(f"/{path}")]
 
 
+class Quiet(BaseHTTPRequestHandler):
+    """A handler that says nothing, and does not mind a client that was killed or had enough."""
+
+    def answer(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server on a thread of its own."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @contextmanager
 def served(files: dict[str, bytes]) -> Iterator[Served]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
             told.asked.append((path, self.headers.get("Range")))
@@ -57,6 +91,11 @@ def served(files: dict[str, bytes]) -> Iterator[Served]:
             for repository in told.repositories:
                 if path == f"/api/models/{repository}/revision/main":
                     return self.answer(200, json.dumps(listing(told)).encode(), "application/json")
+            if told.redirects and "/resolve/" in path:
+                self.send_response(302)
+                self.send_header("Location", f"/files/{path.partition(f'/resolve/{told.commit}/')[2]}?signed=1")
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
             name = path.partition(f"/resolve/{told.commit}/")[2] or path.removeprefix("/files/")
             if name in told.files:
                 return self.file(told.files[name])
@@ -86,33 +125,13 @@ def served(files: dict[str, bytes]) -> Iterator[Served]:
                 return
             self.wfile.write(body[len(body) // 2 :])
 
-        def answer(self, status: int, body: bytes, kind: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except (BrokenPipeError, ConnectionResetError):  # the client was killed, or had enough
-                pass
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        told = Served(f"http://127.0.0.1:{server.server_port}", files)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    told = Served("", files)
+    with listening(Handler) as told.url:
         try:
             yield told
         finally:
             if told.go_on is not None:
                 told.go_on.set()
-            server.shutdown()
-            thread.join()
 
 
 def listing(told: Served) -> Any:

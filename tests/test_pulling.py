@@ -15,12 +15,11 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Served, served
+from serving import Quiet, Served, listening, served
 
 from assistant.errors import ConfigError, OutputError, WeightsError
 from assistant.models import (
@@ -30,12 +29,12 @@ from assistant.models import (
     Url,
     Weights,
     accept,
+    arriving,
     downloading,
     engine_options,
     fetch,
     locate,
     pull,
-    pulling,
     remove,
     verify,
 )
@@ -94,6 +93,7 @@ def test_a_repository_comes_whole_and_only_what_is_wanted(hub: Served, store: St
     assert sorted(path.name for path in folder.iterdir()) == WANTED
     assert all((folder / name).read_bytes() == FILES[name] for name in WANTED if name in FILES)
     total = sum(len(FILES[name]) for name in WANTED if name in FILES)
+    assert [step.done_bytes == step.total_bytes for step in steps].count(True) == 1
     assert (steps[0].done_bytes, steps[-1].done_bytes, steps[-1].total_bytes) == (0, total, total)
     assert kept(store) == [f"made-up/{name}" for name in WANTED]
     assert locate(from_hub(), store) == folder
@@ -136,6 +136,20 @@ def test_an_address_gives_a_file(hub: Served, store: StoreSettings) -> None:
     assert pull(model, store).read_bytes() == BIG
 
 
+def test_several_addresses_make_a_folder(hub: Served, store: StoreSettings) -> None:
+    hub.files |= {"voice.onnx": BIG, "voices.bin": BIG[::-1]}
+    sums = tuple(hashlib.sha256(hub.files[name]).hexdigest() for name in ("voice.onnx", "voices.bin"))
+    source = Url(f"{hub.url}/files/voice.onnx", more=(f"{hub.url}/files/voices.bin",), sha256=sums)
+    paths = {"model": "voice.onnx", "voices": "voices.bin"}
+    model = replace(MODEL, sources=(source,), paths=paths)
+    folder = pull(model, store)
+    assert kept(store) == [f"made-up/{name}" for name in ("assistant-manifest.json", "voice.onnx", "voices.bin")]
+    assert engine_options(model, store) == {option: str(folder / name) for option, name in paths.items()}
+    hub.files["voices.bin"] = BIG
+    with pytest.raises(WeightsError, match=r"its voices\.bin has another checksum"):
+        pull(replace(model, name="another"), store)
+
+
 def zipped(**members: bytes) -> bytes:
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w") as archive:
@@ -149,8 +163,11 @@ ZIPPED = Weights("made-up", "voice", len(BIG), "none", engine="coqui", paths={"m
 
 def test_a_zip_is_unpacked_without_the_folder_around_it(hub: Served, store: StoreSettings) -> None:
     hub.files["voice.zip"] = zipped(**{"a voice/config.json": b"{}", "a voice/model_file.pth": BIG})
-    model = replace(ZIPPED, sources=(Url(f"{hub.url}/files/voice.zip", unpack=True),))
-    folder = pull(model, store)
+    model = replace(ZIPPED, sources=(Url(f"{hub.url}/files/voice.zip", unpack=True),), size_bytes=2 * len(BIG))
+    steps: list[Fetching] = []
+    folder = pull(model, store, steps.append)
+    assert [step.done_bytes == step.total_bytes for step in steps].count(True) == 1, "it is over once"
+    assert steps[-1].done_bytes == len(hub.files["voice.zip"])
     assert kept(store) == [f"made-up/{name}" for name in ("assistant-manifest.json", "config.json", "model_file.pth")]
     assert (folder / "model_file.pth").read_bytes() == BIG
 
@@ -204,27 +221,22 @@ def test_a_proxy_is_gone_through(store: StoreSettings, monkeypatch: pytest.Monke
 
     asked: list[str] = []
 
-    class Proxy(BaseHTTPRequestHandler):
+    class Proxy(Quiet):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_error(502)
+            self.answer(502, b"", "text/plain")
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
+    with listening(Proxy) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
         with pytest.raises(WeightsError, match="answers 502"):
             pull(from_hub(), store)
-        server.shutdown()
     assert asked and asked[0].startswith("http://hub.invalid/api/models/made/up/")
 
 
 def test_no_network_at_all_is_one_line(store: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        nobody = f"http://127.0.0.1:{server.server_port}"
+    with listening(Quiet) as nobody:
+        pass
     monkeypatch.setenv("HF_ENDPOINT", nobody)
     with pytest.raises(WeightsError, match=rf"none of {nobody}/made/up \(.*refused.*\); try again") as error:
         pull(from_hub(), store)
@@ -244,6 +256,13 @@ def test_an_engine_gets_nothing_unasked(hub: Served, store: StoreSettings) -> No
 
 
 # ---------------------------------------------------------------- what goes wrong on the way
+
+
+def test_large_files_may_lie_elsewhere(hub: Served, store: StoreSettings) -> None:
+    """The hub sends whoever asks for a large file on to its stores, a break included."""
+    hub.redirects, hub.breaks = True, 1
+    assert (pull(from_hub(), store) / "model.safetensors").read_bytes() == BIG
+    assert hub.fetched("files/model.safetensors")
 
 
 @pytest.mark.parametrize("resumes", [True, False])
@@ -352,7 +371,7 @@ def test_room_is_asked_for_before_anything_comes(
     hub: Served, store: StoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = shutil.disk_usage("/")
-    monkeypatch.setattr(pulling.shutil, "disk_usage", lambda path: real._replace(free=1_000))
+    monkeypatch.setattr(arriving.shutil, "disk_usage", lambda path: real._replace(free=1_000))
     with pytest.raises(OutputError, match=r"wanted 1 MB of room in .*store, got 1 MB; make room"):
         pull(from_hub(), store)
     assert hub.fetched("model.safetensors") == [] and kept(store) == []
@@ -458,6 +477,12 @@ def test_a_licence_has_to_be_accepted_once(hub: Served, store: StoreSettings) ->
     (store.kept_in() / "licences.json").unlink()
     with pytest.raises(WeightsError, match="accepted, it is not"):
         engine_options(model, store)
+
+
+def test_an_acceptance_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"wanted to write .*licences\.json"):
+        accept(from_hub(accept=True), StoreSettings(tmp_path / "file"))
 
 
 def test_verifying_finds_what_has_changed(hub: Served, store: StoreSettings) -> None:

@@ -5,12 +5,11 @@
 """
 
 from assistant.models.catalogue import Hub, Needs, Quality, Url, Weights, Wheel, called, catalogue, known
+from assistant.models.licences import accept, accepted
 from assistant.models.pulling import Fetching, Progress, fetch, pull
+from assistant.models.settings import StoreSettings
 from assistant.models.store import (
     Stored,
-    StoreSettings,
-    accept,
-    accepted,
     engine_options,
     locate,
     remove,

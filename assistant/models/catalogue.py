@@ -44,11 +44,16 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A file behind an address; `unpack` says that it is a zip of what is wanted."""
+    """A file behind an address; `unpack` says that it is a zip of what is wanted.
+
+    `more` are the addresses of further files of the model, `sha256` the checksums of all of them where they are known.
+    """
 
     kind: ClassVar[str] = "url"
     url: str
     unpack: bool = False
+    more: tuple[str, ...] = ()
+    sha256: tuple[str, ...] = ()
 
 
 Source = Wheel | Hub | Url

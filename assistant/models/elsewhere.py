@@ -20,28 +20,26 @@ def caches(weights: Weights) -> Iterator[Path]:
     if weights.engine == "coqui" and "model" in weights.options:
         yield _coqui() / weights.options["model"].replace("/", "--")
     for source in weights.sources:
-        if isinstance(source, Hub) and (snapshot := _snapshot(source)) is not None:
-            yield snapshot
+        if isinstance(source, Hub):
+            yield from _snapshots(source)
 
 
 def _home(variable: str, otherwise: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / otherwise).expanduser()
 
 
-def _snapshot(source: Hub) -> Path | None:
-    """The newest snapshot of a repository in the hub's cache.
+def _snapshots(source: Hub) -> list[Path]:
+    """What the hub's cache has of a repository: the commit that is wanted first, then any other, the newest first.
 
     Source: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
     """
     home = Path(os.environ.get("HF_HOME") or _home("XDG_CACHE_HOME", ".cache") / "huggingface").expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
     repository = cache / f"models--{source.repository.replace('/', '--')}"
-    try:
-        commit = (repository / "refs" / source.revision).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        commit = source.revision
-    snapshot = repository / "snapshots" / commit
-    return snapshot if snapshot.is_dir() else None
+    ref = repository / "refs" / source.revision
+    commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else source.revision
+    found = [path for path in (repository / "snapshots").glob("*") if path.is_dir()]
+    return sorted(found, key=lambda path: (path.name == commit, path.stat().st_mtime), reverse=True)
 
 
 def _coqui() -> Path:

