@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 WATCHED = """
@@ -83,10 +84,9 @@ def watched(folder: Path, *words: str, environ: Mapping[str, str] = {}) -> Watch
 def _counted(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     lines = [line.split() for line in text.splitlines()]
-    for names, values in zip(lines, lines[1:], strict=False):
-        if names[0] == values[0] and names[0].endswith(":"):
-            kind = names[0].rstrip(":")
-            found |= {
-                f"{kind}.{n}": int(v) for n, v in zip(names[1:], values[1:], strict=True) if n in COUNTED.get(kind, ())
-            }
+    for names, values in pairwise(lines):
+        kind = names[0].rstrip(":")
+        if names[0] == values[0]:
+            told = dict(zip(names[1:], values[1:], strict=True))
+            found |= {f"{kind}.{name}": int(told[name]) for name in COUNTED.get(kind, ())}
     return found | {line[0]: int(line[1]) for line in lines if line[0] in COUNTED["snmp6"]}

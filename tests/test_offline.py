@@ -1,4 +1,4 @@
-"""With the network off everything runs, and nothing is even tried: the built-in set, the named engines, a tier's."""
+"""With the network off everything runs, and nothing is even tried: the built-in set, and larger engines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import tiny_models
 
+from assistant.demo import script
 from assistant.models import locate
 
 
@@ -73,11 +74,12 @@ def test_unix_sockets_are_not_the_network(tmp_path):
 def test_the_whole_demo_runs_with_the_network_off(carried, tmp_path):
     done = offline.watched(tmp_path / "watch", "assistant", "demo", "--out", str(tmp_path / "out"))
     nothing_tried(done)
-    exchanges = [event for event in logged(tmp_path / "out") if event["type"] == "exchange"]
-    from assistant.demo import script
-
-    assert len(exchanges) == len(script().questions)
-    assert not [event for event in logged(tmp_path / "out") if event["type"] == "trouble"]
+    events = logged(tmp_path / "out")
+    heard = " ".join(event["said"] for event in events if event["type"] == "exchange" and event["heard"])
+    assert any(
+        question.text in heard for question in script().questions
+    )
+    assert not [event for event in events if event["type"] == "trouble"]
 
 
 @pytest.fixture(scope="module")
@@ -93,40 +95,27 @@ def question(shared, tmp_path_factory) -> Path:
     return path
 
 
-def talk(folder: Path, shared: Path, question: Path, *sets: str) -> list[dict]:
-    """A talk with the network off, as a user has it: without --offline; its events."""
-    words = ["--pace", "fast", "--microphone", str(question), "--speaker", str(folder / "reply.wav")]
-    words += ["--camera", str(shared / "data/images/dog_deck.jpg"), "--events", str(folder / "events.jsonl")]
-    whisper = shared / "weights/whisper_fixture/whisper_fixture.pt"
-    sets = (f"recogniser.whisper.model={whisper}", "recogniser.engine=whisper", "mind.max_reply_tokens=24", *sets)
-    options = [word for one in sets for word in ("--set", one)]
-    nothing_tried(offline.watched(folder / "watch", "assistant", "run", *words, *options))
-    return logged(folder)
-
-
-def test_the_named_engines_talk_with_the_network_off(carried, shared, question, tmp_path):
-    """Whisper (the fixture), a vision-language model and a VITS with random weights, each by its path."""
-    mind = tiny_models.random_seeing_mind(tmp_path / "mind", "smolvlm")
-    voice = tiny_models.random_voice(tmp_path / "voice")
-    events = talk(
-        *(tmp_path, shared, question, "mind.engine=transformers", f"mind.transformers.model={mind}"),
-        *("voice.engine=coqui", f"voice.coqui.model={voice}", "assistant.language=en"),
-    )
-    (exchange,) = [event for event in events if event["type"] == "exchange"]
-    assert exchange["said"]
-
-
-def test_a_tiers_models_talk_with_the_network_off(carried, shared, question, tmp_path):
-    """The same models as the store has them, chosen by what is here: random weights under the real ones' names."""
+def test_whisper_and_a_tiers_models_talk_with_the_network_off(carried, shared, question, tmp_path):
+    """Whisper (the fixture) by its path, the others as the tier has them in the store: random weights under the real
+    ones' names. Without --offline, as a user starts it.
+    """
     store = tmp_path / "models"
+    store.mkdir()
     for name in ("smollm2-135m-instruct-q4_1", "smart-turn-v3.2"):
         found = locate(name)
         assert found is not None
-        (store / name).parent.mkdir(exist_ok=True)
         (store / name).symlink_to(found.parent)
     tiny_models.random_seeing_mind(store / "smolvlm2-500m", "smolvlm")
     tiny_models.random_voice(store / "coqui-vits-ljspeech")
-    events = talk(tmp_path, shared, question, f"models.folder={store}", "assistant.language=en", "assistant.tier=cpu")
+    whisper = shared / "weights/whisper_fixture/whisper_fixture.pt"
+    sets = [f"models.folder={store}", f"recogniser.whisper.model={whisper}", "recogniser.engine=whisper"]
+    sets += ["assistant.tier=cpu", "assistant.language=en", "mind.max_reply_tokens=24"]
+    words = ["--pace", "fast", "--microphone", str(question), "--speaker", str(tmp_path / "reply.wav")]
+    words += ["--camera", str(shared / "data/images/dog_deck.jpg"), "--events", str(tmp_path / "events.jsonl")]
+    options = [word for one in sets for word in ("--set", one)]
+    nothing_tried(offline.watched(tmp_path / "watch", "assistant", "run", *words, *options))
+    events = logged(tmp_path)
     engines = next(event for event in events if event["type"] == "ready")["engines"]
-    assert engines["mind"]["model"] == "smolvlm2-500m" and engines["voice"]["model"] == "coqui-vits-ljspeech"
-    assert [event for event in events if event["type"] == "exchange"]
+    assert engines["recogniser"]["name"] == "whisper"
+    assert (engines["mind"]["model"], engines["voice"]["model"]) == ("smolvlm2-500m", "coqui-vits-ljspeech")
+    assert [event["said"] for event in events if event["type"] == "exchange"] != []
