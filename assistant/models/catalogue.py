@@ -86,9 +86,9 @@ class Weights:
     """A model: one `file`, pinned by `sha256`, or a folder of files (`file` is empty).
 
     `slot` is the seam it serves and `engine` the backend that runs it, with `options` of that engine's and `paths`:
-    option -> path inside the model's folder; `aliases` are names that its engine has for it. `size_bytes` is what is downloaded; unless `exact` it is rounded.
-    `commercial`: whether the licence (an SPDX id or the licence's own name) allows commercial use; `accept`: whether it
-    must be accepted first. `languages` are ISO 639-1 codes.
+    option -> path inside the model's folder; `aliases` are names that its engine has for it. `size_bytes` is what is
+    downloaded; unless `exact` it is rounded. `commercial`: whether the licence (an SPDX id or the licence's own name)
+    allows commercial use; `accept`: whether it must be accepted first. `languages` are ISO 639-1 codes.
     """
 
     name: str
