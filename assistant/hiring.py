@@ -37,10 +37,15 @@ def options(config: Config, slot: str, name: str, choice: Choice | None = None) 
 
     What a tier's `choice` says holds where the user says nothing else; nothing is fetched for it.
     """
-    own = config.options(slot, name)
+    table = config.options(slot, name)
+    asked = {key: value for key, value in table.items() if config.origin(f"{slot}.{name}.{key}") != DEFAULTS}
     if choice is not None and choice.model:
-        tiers = {"model": choice.model, **choice.options}
-        own |= {key: value for key, value in tiers.items() if config.origin(f"{slot}.{name}.{key}") == DEFAULTS}
+        asked = {"model": choice.model, **choice.options, **asked}
+    weights = models.called(name, str(asked.get("model", "")))
+    known = {*weights.options, *weights.paths} - {"model"} if weights is not None else set[str]()
+    own = {
+        key: value for key, value in table.items() if key not in known
+    } | asked  # no default over what the model wants
     own = models.resolved(slot, name, own, store_settings(config))
     if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)

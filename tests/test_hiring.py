@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from assistant.backends import ENGINES
 from assistant.choosing import Choice, better, choose
 from assistant.config import Config, load_config
 from assistant.errors import EngineError, WeightsError
-from assistant.hiring import engage, load_engines, out_of_memory
+from assistant.hiring import engage, load_engines, options, out_of_memory
+from assistant.models import known
 from assistant.models.machine import Machine
 
 LAPTOP = Machine(ram_mb=8_000, cores=4)
@@ -131,6 +133,16 @@ def test_a_model_that_the_user_names_is_not_replaced_by_the_tiers(store, voice, 
     assert chosen[key.split(".")[0]].why == "built in"
 
 
+def test_engines_are_told_what_their_model_wants_whatever_the_defaults_are(store, voice):
+    folder = keep(voice, store, "coqui-vits-ljspeech")
+    config = configured(store, "voice.coqui.threads=2")
+    told = options(config, "voice", "coqui", choose(config, LAPTOP)["voice"])
+    assert (told["model"], told["threads"], told["offline"], told["device"]) == (str(folder), 2, True, "auto")
+    assert options(config, "voice", "coqui")["model"] == str(folder), "the default is the same model, and it is here"
+    other = configured(store, "voice.coqui.model=elsewhere")
+    assert options(other, "voice", "coqui")["model"] == "elsewhere"
+
+
 # ---------------------------------------------------------------- what would be better
 
 
@@ -203,8 +215,10 @@ def test_a_damaged_mind_is_replaced(store, mind, damage):
 
 
 def test_a_damaged_recogniser_is_replaced_and_nothing_is_fetched_for_it(store):
-    (store / "whisper-base").mkdir(parents=True)
-    tiny_models.random_whisper(store / "whisper-base" / "base.pt")
+    file = store / "whisper-base" / "base.pt"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    os.truncate(file, known("whisper-base").size_bytes)  # as large as it should be, and all zeros
     config = load_config(sets=[f"models.folder={store}"], environ={})
     wanted = choose(config, LAPTOP)["recogniser"]
     assert wanted.model == "whisper-base"
@@ -239,6 +253,7 @@ from assistant.choosing import choose
 from assistant.config import load_config
 from assistant.errors import EngineError
 from assistant.hiring import engage
+from assistant.models import known
 from assistant.models.machine import Machine
 import resource
 config = load_config(sets=sys.argv[1:], environ={})
