@@ -25,6 +25,8 @@ from assistant.workers import Worker
 if TYPE_CHECKING:
     from assistant.config import Config
 
+LANGUAGES = ("en", "zh")
+"""what may be spoken where no language is named"""
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
 BUILT_IN_ENDPOINTING = "smart-turn-v3.2"
 
@@ -119,8 +121,20 @@ def engage(config: Config, slot: str, choice: Choice) -> tuple[Any, Choice]:
                 raise
             failed = failed or f", in place of {candidate.shown}: {error}"
         else:
-            return engine, replace(candidate, why=candidate.why + failed)
+            taken = replace(candidate, why=candidate.why + failed)
+            return _with_every_language(config, engine, taken, candidates[-1]) if slot == "voice" else (engine, taken)
     raise AssertionError("the last one is loaded or raises")
+
+
+def _with_every_language(config: Config, voice: Any, taken: Choice, last: Choice) -> tuple[Any, Choice]:
+    """A tier's voice, with the built-in one for languages that may be spoken and that it does not speak."""
+    lacking = [language for language in LANGUAGES if language not in voice.languages]
+    if config.assistant.language != "auto" or not taken.model or not lacking:
+        return voice, taken
+    from assistant.backends.two_voices import TwoVoices
+
+    both = TwoVoices(voice, _load(config, "voice", last))
+    return both, replace(taken, why=f"{taken.why}; {', '.join(lacking)} by {last.shown}")
 
 
 def _load(config: Config, slot: str, choice: Choice) -> Any:

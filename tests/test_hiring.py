@@ -226,6 +226,23 @@ def test_a_damaged_recogniser_is_replaced_and_nothing_is_fetched_for_it(store):
     assert taken.name == "pocketsphinx" and "whisper-base: wanted the weights of Whisper" in taken.why
 
 
+def test_a_tiers_voice_leaves_other_languages_to_the_built_in_one(store, voice):
+    keep(voice, store, "coqui-vits-ljspeech")
+    config = configured(store)
+    engine, taken = engage(config, "voice", choose(config, LAPTOP)["voice"])
+    assert engine.languages == ("en", "zh") and taken.why.endswith("; zh by espeak")
+    espeak, _ = engage(config, "voice", Choice("espeak", "built in"))
+    told = [(text, language, lambda: False) for text, language in (("你好", "zh"), ("hello", "en"))]
+    own, others = ([len(voice.synthesise(*one).pcm) for one in told] for voice in (engine, espeak))
+    assert abs(own[0] - others[0]) < 100 < own[0] and abs(own[1] - others[1]) > 100
+    ((end, speech),) = engine.stream("你好", "zh", lambda: False)
+    assert end == 2 and len(speech.pcm) > 0
+    assert list(engine.stream("", "zh", lambda: False)) == []
+    english = configured(store, "assistant.language=en")
+    engine, taken = engage(english, "voice", choose(english, LAPTOP)["voice"])
+    assert engine.languages == ("en",) and "espeak" not in taken.why
+
+
 def test_what_was_asked_for_is_not_replaced(store, voice):
     folder = keep(voice, store, "coqui-vits-ljspeech")
     cut(folder / "model.pth")
