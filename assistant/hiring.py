@@ -25,6 +25,8 @@ from assistant.workers import Worker
 if TYPE_CHECKING:
     from assistant.config import Config
 
+LANGUAGES = ("en", "zh")
+"""what may be spoken where no language is named"""
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
 BUILT_IN_ENDPOINTING = "smart-turn-v3.2"
 
@@ -37,10 +39,15 @@ def options(config: Config, slot: str, name: str, choice: Choice | None = None) 
 
     What a tier's `choice` says holds where the user says nothing else; nothing is fetched for it.
     """
-    own = config.options(slot, name)
+    table = config.options(slot, name)
+    asked = {key: value for key, value in table.items() if config.origin(f"{slot}.{name}.{key}") != DEFAULTS}
     if choice is not None and choice.model:
-        tiers = {"model": choice.model, **choice.options}
-        own |= {key: value for key, value in tiers.items() if config.origin(f"{slot}.{name}.{key}") == DEFAULTS}
+        asked = {"model": choice.model, **choice.options, **asked}
+    weights = models.called(name, str(asked.get("model", "")))
+    known = {*weights.options, *weights.paths} - {"model"} if weights is not None else set[str]()
+    own = {
+        key: value for key, value in table.items() if key not in known
+    } | asked  # no default over what the model wants
     own = models.resolved(slot, name, own, store_settings(config))
     if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
@@ -114,8 +121,20 @@ def engage(config: Config, slot: str, choice: Choice) -> tuple[Any, Choice]:
                 raise
             failed = failed or f", in place of {candidate.shown}: {error}"
         else:
-            return engine, replace(candidate, why=candidate.why + failed)
+            taken = replace(candidate, why=candidate.why + failed)
+            return _with_every_language(config, engine, taken, candidates[-1]) if slot == "voice" else (engine, taken)
     raise AssertionError("the last one is loaded or raises")
+
+
+def _with_every_language(config: Config, voice: Any, taken: Choice, last: Choice) -> tuple[Any, Choice]:
+    """A tier's voice, with the built-in one for languages that may be spoken and that it does not speak."""
+    lacking = [language for language in LANGUAGES if language not in voice.languages]
+    if config.assistant.language != "auto" or not taken.model or not lacking:
+        return voice, taken
+    from assistant.backends.two_voices import TwoVoices
+
+    both = TwoVoices(voice, _load(config, "voice", last))
+    return both, replace(taken, why=f"{taken.why}; {', '.join(lacking)} by {last.shown}")
 
 
 def _load(config: Config, slot: str, choice: Choice) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from assistant.backends import ENGINES
 from assistant.choosing import Choice, better, choose
 from assistant.config import Config, load_config
 from assistant.errors import EngineError, WeightsError
-from assistant.hiring import engage, load_engines, out_of_memory
+from assistant.hiring import engage, load_engines, options, out_of_memory
+from assistant.models import known
 from assistant.models.machine import Machine
 
 LAPTOP = Machine(ram_mb=8_000, cores=4)
@@ -131,6 +133,16 @@ def test_a_model_that_the_user_names_is_not_replaced_by_the_tiers(store, voice, 
     assert chosen[key.split(".")[0]].why == "built in"
 
 
+def test_engines_are_told_what_their_model_wants_whatever_the_defaults_are(store, voice):
+    folder = keep(voice, store, "coqui-vits-ljspeech")
+    config = configured(store, "voice.coqui.threads=2")
+    told = options(config, "voice", "coqui", choose(config, LAPTOP)["voice"])
+    assert (told["model"], told["threads"], told["offline"], told["device"]) == (str(folder), 2, True, "auto")
+    assert options(config, "voice", "coqui")["model"] == str(folder), "the default is the same model, and it is here"
+    other = configured(store, "voice.coqui.model=elsewhere")
+    assert options(other, "voice", "coqui")["model"] == "elsewhere"
+
+
 # ---------------------------------------------------------------- what would be better
 
 
@@ -203,13 +215,32 @@ def test_a_damaged_mind_is_replaced(store, mind, damage):
 
 
 def test_a_damaged_recogniser_is_replaced_and_nothing_is_fetched_for_it(store):
-    (store / "whisper-base").mkdir(parents=True)
-    tiny_models.random_whisper(store / "whisper-base" / "base.pt")
+    file = store / "whisper-base" / "base.pt"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    os.truncate(file, known("whisper-base").size_bytes)  # as large as it should be, and all zeros
     config = load_config(sets=[f"models.folder={store}"], environ={})
     wanted = choose(config, LAPTOP)["recogniser"]
     assert wanted.model == "whisper-base"
     _, taken = engage(config, "recogniser", wanted)
     assert taken.name == "pocketsphinx" and "whisper-base: wanted the weights of Whisper" in taken.why
+
+
+def test_a_tiers_voice_leaves_other_languages_to_the_built_in_one(store, voice):
+    keep(voice, store, "coqui-vits-ljspeech")
+    config = configured(store)
+    engine, taken = engage(config, "voice", choose(config, LAPTOP)["voice"])
+    assert engine.languages == ("en", "zh") and taken.why.endswith("; zh by espeak")
+    espeak, _ = engage(config, "voice", Choice("espeak", "built in"))
+    told = [(text, language, lambda: False) for text, language in (("你好", "zh"), ("hello", "en"))]
+    own, others = ([len(voice.synthesise(*one).pcm) for one in told] for voice in (engine, espeak))
+    assert abs(own[0] - others[0]) < 100 < own[0] and abs(own[1] - others[1]) > 100
+    ((end, speech),) = engine.stream("你好", "zh", lambda: False)
+    assert end == 2 and len(speech.pcm) > 0
+    assert list(engine.stream("", "zh", lambda: False)) == []
+    english = configured(store, "assistant.language=en")
+    engine, taken = engage(english, "voice", choose(english, LAPTOP)["voice"])
+    assert engine.languages == ("en",) and "espeak" not in taken.why
 
 
 def test_what_was_asked_for_is_not_replaced(store, voice):
@@ -239,6 +270,7 @@ from assistant.choosing import choose
 from assistant.config import load_config
 from assistant.errors import EngineError
 from assistant.hiring import engage
+from assistant.models import known
 from assistant.models.machine import Machine
 import resource
 config = load_config(sets=sys.argv[1:], environ={})

@@ -76,9 +76,7 @@ def test_the_whole_demo_runs_with_the_network_off(carried, tmp_path):
     nothing_tried(done)
     events = logged(tmp_path / "out")
     heard = " ".join(event["said"] for event in events if event["type"] == "exchange" and event["heard"])
-    assert any(
-        question.text in heard for question in script().questions
-    )
+    assert any(question.text in heard for question in script().questions)
     assert not [event for event in events if event["type"] == "trouble"]
 
 

@@ -1,7 +1,8 @@
 """Tiers: which models suit which machine, and which of them fit into its memory together.
 
 A tier has a ladder for each slot, best model first; below every ladder stands the built-in engine, which costs nothing
-that counts. `tiers.toml` holds them. Pure, but for reading that file: what is here and what is free is told.
+that counts. `tiers.toml` holds them. What is here and what is free is told; of itself it only looks which of the
+package's extras are installed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from itertools import product
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +21,7 @@ from assistant.models.catalogue import Weights, known
 from assistant.models.machine import Machine, usable_cores
 
 KEPT_FREE_MB = 1_000
-"""Memory that no model gets: for the built-in engines, the libraries, and whatever else runs on the machine."""
+"""Memory that no model gets: a talk on the built-in engines takes 660 MB (measured), and other programs want some."""
 KEPT_FREE_VRAM_MB = 700
 """The same on a graphics card: for CUDA's own tables, and the screen."""
 ON_PROCESSORS = ("llama",)
@@ -74,10 +76,7 @@ def names(tier: str, cores: int | None = None) -> tuple[str, ...]:
     `cores`: default, those of this machine.
     """
     cores = usable_cores() if cores is None else cores
-    tops = (
-        next(entry["name"] for entry in ladder if entry.get("cores", 0) <= cores)
-        for ladder in _tier(tier)["ladders"].values()
-    )
+    tops = (next(e["name"] for e in ladder if not _wants(e, cores)) for ladder in _tier(tier)["ladders"].values())
     return (*tops, *_table()["always"])
 
 
@@ -106,13 +105,21 @@ def needs(weights: Weights, machine: Machine) -> tuple[int, int]:
 
 
 def _unfit(weights: Weights, entry: Mapping[str, Any], machine: Machine, language: str) -> str:
-    cores = entry.get("cores", 0)
-    if cores > machine.cores:
-        return f"wants {cores} cores"
+    if wants := _wants(entry, machine.cores):
+        return wants
     if needs(weights, machine) == (0, 0) and weights.needs.vram_mb:
         return "wants a graphics card"
     if language != "auto" and weights.languages and language not in weights.languages:
         return f"knows no '{language}'"
+    return ""
+
+
+def _wants(entry: Mapping[str, Any], cores: int) -> str:
+    """What a machine lacks for a model, in words; empty where it lacks nothing."""
+    if entry.get("cores", 0) > cores:
+        return f"wants {entry['cores']} cores"
+    if "module" in entry and find_spec(entry["module"]) is None:
+        return f"wants: pip install 'assistant[{entry['extra']}]'"
     return ""
 
 
