@@ -91,7 +91,7 @@ def options(config: Config, slot: str, name: str) -> dict[str, Any]:
         own.setdefault("seed", config.assistant.seed)
     if name in ("llama", "smart_turn"):
         own.setdefault("store", store_settings(config))
-    if name in ("whisper", "transformers", "coqui", "siglip", "clip"):
+    if name in ("whisper", "transformers", "openai", "coqui", "siglip", "clip"):
         own.setdefault("offline", config.assistant.offline)
     return own
 

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from assistant.backends import Message, load
-from assistant.backends.llama import CPU_CHUNK_TOKENS, Llama, _Generation, plain
+from assistant.backends.llama import CPU_CHUNK_TOKENS, Llama, _Generation
+from assistant.backends.wire import plain
 from assistant.errors import EngineError, WeightsError
 from assistant.models import fetch
 from assistant.workers import Worker

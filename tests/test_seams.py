@@ -113,7 +113,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 ACTIVITIES = ["scripted", "silero"]
 ENDPOINTING = ["scripted", "smart_turn", "words"]
 RECOGNISERS = ["scripted", "pocketsphinx", "whisper-fixture", "whisper-random"]
-MINDS = ["scripted", "llama", "transformers-sees", "transformers-reads"]
+MINDS = ["scripted", "llama", "openai", "transformers-sees", "transformers-reads"]
 EYES = ["scripted", "ocr"]
 DETECTORS = ["scripted", "onnx-yolox", "onnx-fastestdet", "transformers"]
 ENCODERS = ["scripted", "siglip", "clip-values", "clip-crops"]

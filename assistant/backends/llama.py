@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import re
 import secrets
 import shutil
 import socket
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.backends import Message, Stop
+from assistant.backends.wire import chat
 from assistant.errors import EngineError, WeightsError
 from assistant.models import StoreSettings, catalogue, fetch
 
@@ -40,9 +40,6 @@ SOCKET_PATH_BYTES = 100
 """A Unix socket's path may be 104 bytes long on macOS and 108 on Linux, its closing zero included."""
 
 COUNTS_KEPT = 2048
-
-_CONTROL = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>|(?:bos|eos|unk|pad)>)|\[(?=/?INST\]|/?SYSTEM_PROMPT\])")
-"""How the control tokens of common chat formats begin (ChatML, Llama, Gemma, Mistral)."""
 
 
 class Llama:
@@ -65,9 +62,11 @@ class Llama:
         temperature: float = 0.0,
         max_tokens: int = 256,
         seed: int = 0,
+        image_px: int = 768,
         store: StoreSettings | None = None,
     ) -> None:
         self.model = model
+        self._image_px = image_px
         self.free = model != BUILT_IN
         self.context_tokens = context_tokens
         self._sampling = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens}
@@ -117,7 +116,7 @@ class Llama:
             )
         return {
             **self._sampling,
-            "messages": [{"role": message.role, "content": plain(message.text)} for message in messages],
+            "messages": chat(messages, self._image_px),
             "chat_template_kwargs": {"enable_thinking": False},
             "cache_prompt": True,
             "stream": True,
@@ -156,11 +155,6 @@ def free_threads() -> int:
     """Threads for a mind: the cores that this process may use, without one for the other engines."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)
-
-
-def plain(text: str) -> str:
-    """The text with the control tokens in it broken up, so that what was said or read cannot pose as a message."""
-    return _CONTROL.sub(lambda found: found[0] + " ", text)
 
 
 def _weights(model: str, store: StoreSettings | None) -> Path:
