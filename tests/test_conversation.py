@@ -14,7 +14,7 @@ from talking import Scene, hold, talk_through
 
 from assistant import pacing
 from assistant.addressing import AddressRules
-from assistant.backends.scripted import ScriptedMicrophone, ScriptedMind, ScriptedVoice
+from assistant.backends.scripted import ScriptedMicrophone, ScriptedMind, ScriptedRecogniser, ScriptedVoice
 from assistant.errors import EngineError
 from assistant.hearing import TurnTaking
 from assistant.prompting import prompt
@@ -231,6 +231,44 @@ def test_a_long_stop_gets_no_answer_either():
     held = talk_through([(1, 2), (LONG_S + 1, LONG_S + 2.4)], ["go on", "that's enough, stop talking please"], [LONG])
     assert [i["verdict"] for i in held.all("interruption")] == ["interruption"]  # by its length
     assert len(held.exchanges) == 1 and len(held.mind.heard) == 1 and not held.talk.unanswered
+
+
+class Spotting(ScriptedRecogniser):
+    """Mishears, and on being asked once more about a segment knows better."""
+
+    def __init__(self, texts, after_all):
+        super().__init__(texts)
+        self.after_all = after_all
+        self.asked = []
+
+    def spot(self, segment, phrases):
+        self.asked.append(segment.text)
+        return self.after_all.get(segment.text)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant", "verdict"), [("stop the police", "stop it please", "stop"), ("and hum", "mhm", "backchannel")]
+)
+def test_what_was_misheard_over_a_reply_is_an_interjection_after_all(said, meant, verdict):
+    recogniser = Spotting(["go on", said], {said: meant})
+    held = talk_through([(1, 2), OVER], [], [LONG], recogniser=recogniser)
+    assert [i["verdict"] for i in held.all("interruption")] == [verdict]
+    assert [e.cut for e in held.exchanges] == [verdict == "stop"]
+    assert recogniser.asked == [said] and len(held.mind.heard) == 1
+
+
+def test_a_long_stop_that_was_misheard_gets_no_answer_either():
+    said = "that's enough show up"
+    recogniser = Spotting(["go on", said], {said: "that's enough stop"})
+    held = talk_through([(1, 2), (LONG_S + 1, LONG_S + 2.4)], [], [LONG], recogniser=recogniser)
+    assert [i["verdict"] for i in held.all("interruption")] == ["interruption"]  # by its length
+    assert len(held.exchanges) == 1 and len(held.mind.heard) == 1
+
+
+def test_what_is_said_in_no_reply_is_heard_as_it_is():
+    recogniser = Spotting(["go on"], {"go on": "stop"})
+    held = talk_through([(1, 2)], [], [LONG], recogniser=recogniser)
+    assert [e.said for e in held.exchanges] == ["go on"] and not recogniser.asked
 
 
 def test_a_voice_that_lasts_interrupts_before_its_words_are_known():
