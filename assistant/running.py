@@ -168,6 +168,9 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
     else:
         endpointing, workers = await asyncio.gather(judging, asyncio.gather(*loading.values()))
     judge, chosen["endpointing"] = endpointing
+    for slot, worker in zip(loading, workers, strict=True):
+        if note := getattr(worker.model, "note", ""):
+            chosen[slot] = replace(chosen[slot], why=f"{chosen[slot].why}; {note}")
     activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
     return Engines(activity, judge, chosen=chosen, **dict(zip(loading, workers, strict=True)))
 

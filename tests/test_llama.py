@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from assistant.backends import Message, load
-from assistant.backends.llama import CPU_CHUNK_TOKENS, Llama, _Generation
+from assistant.backends.llama import Llama
+from assistant.backends.llama_cpp import CPU_CHUNK_TOKENS, Generation
 from assistant.backends.wire import plain
 from assistant.errors import EngineError, WeightsError
 from assistant.models import fetch
@@ -209,7 +210,7 @@ def test_a_fault_of_the_engine_never_leaves_the_reader_waiting(fault: str) -> No
         if fault == "raises":
             raise RuntimeError("the engine died")
 
-    generation = _Generation(chat, {}, never)
+    generation = Generation(chat, {}, never)
     pieces = [generation.pieces.get(timeout=10) for _ in range(3)]
     assert pieces[0] == "one" and isinstance(pieces[1], Exception) and pieces[2] is None
     generation.end()

@@ -43,6 +43,7 @@ class OpenAI:
     answer that it is busy, is tried again before that, until the first word has come. `prefill`: have it read ahead, by
     requests for one word; of use with prefix caching only, and paid for where requests are. `extra` is added to every
     request, as `{chat_template_kwargs = {enable_thinking = false}}`.
+    `note` says in a few words what it is.
     Raises ConfigError for a bad address, EngineError where the server cannot be used.
     """
 
@@ -77,6 +78,7 @@ class OpenAI:
             self.model: str = model or about["id"]
             self.context_tokens: int = context_tokens or _context(about)
             self.sees: bool = self._try_out(_sees(about) if sees == "auto" else sees)
+            self.note = f"{self.model} at {self._base_url}, takes {'' if self.sees else 'no '}pictures"
         except BaseException:
             self.close()
             raise
