@@ -664,3 +664,6 @@ def test_a_talk_with_a_mind_on_a_real_server(real: str, shared: Path, tmp_path: 
     assert not test_whole_loop.of(events, "trouble")
     (exchange,) = test_whole_loop.of(events, "exchange")
     assert len(exchange["heard"].split()) >= 2
+    (ready,) = test_whole_loop.of(events, "ready")
+    assert ready["engines"]["mind"]["name"] == "openai"
+    assert ready["engines"]["mind"]["why"].endswith(f" at {real}/, takes no pictures")

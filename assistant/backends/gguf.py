@@ -35,8 +35,8 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read it: some milliseconds, a tenth of a second where the vocabulary is large. Raises WeightsError for a file that
-    is none, or is cut off; of tensors whose type is not known here, only where they begin is looked at.
+    """Read it: some milliseconds, a tenth of a second for a large vocabulary. Raises WeightsError for a file that is
+    none, or is cut off; of tensors whose type is not known here, only where they begin is looked at.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
