@@ -222,6 +222,18 @@ def test_a_bad_address_or_key_is_told_at_once(
     assert "sk-" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ALL_PROXY", "socks5://127.0.0.1:9"), ("HTTPS_PROXY", "ftp://127.0.0.1:9"), ("SSL_CERT_FILE", "/no/file")]
+)
+def test_what_cannot_be_used_of_the_environment_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.delenv(variable.lower(), raising=False)
+    with pytest.raises(ConfigError, match="wanted the environment's proxy and certificates"):
+        OpenAI("https://api.example.com/v1")
+
+
 def test_a_key_in_the_configuration_is_an_error() -> None:
     config = load_config(sets=("mind.openai.api_key=sk-secret-123",), environ={})
     with pytest.raises(ConfigError, match="has no key 'api_key'") as error:

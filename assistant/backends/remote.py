@@ -30,6 +30,7 @@ from assistant.backends.responses import (
     message_of,
     whole,
 )
+from assistant.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -53,18 +54,29 @@ class Request:
 
 
 class Remote:
-    """A connection to the server at `base_url`; `key` goes with every request. To be closed."""
+    """A connection to the server at `base_url`; `key` goes with every request. To be closed.
+
+    Raises ConfigError where the environment names a proxy or certificates that cannot be used.
+    """
 
     def __init__(self, base_url: str, key: str | None = None) -> None:
         import httpx
 
+        headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})}
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=base_url,
+                headers=headers,
+                timeout=httpx.Timeout(None, connect=CONNECT_S),
+                verify=httpx.create_ssl_context(),
+                trust_env=not is_near(base_url),  # the environment's proxies
+            )
+        except (ImportError, ValueError, OSError) as error:
+            raise ConfigError(
+                f"wanted the environment's proxy and certificates, got '{error}'; correct HTTPS_PROXY, ALL_PROXY or "
+                "SSL_CERT_FILE"
+            ) from error
         self._loop = asyncio.new_event_loop()
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            headers={"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})},
-            timeout=httpx.Timeout(None, connect=CONNECT_S),
-            trust_env=not is_near(base_url),  # the environment's proxies
-        )
         self._thread = threading.Thread(target=self._loop.run_forever, name="assistant-remote", daemon=True)
         self._thread.start()
 
