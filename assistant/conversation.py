@@ -248,9 +248,10 @@ async def reply(talk: Talk, draft: Draft) -> None:
     """Recognise, look, think, and speak phrase by phrase; in the end commit what was heard."""
     clock, speaker, marks, log = talk.clock, talk.devices.speaker, draft.marks, draft.log
     said, fusion, text = "", Fusion("none", ""), ReplyText()
-    cool(talk)
+    warm(talk, talk.models.transcriber.latest.text)
     try:
         words = await understand(talk, draft)
+        cool(talk)
         said, marks.recognise_s = words.text, clock.now_s()
         stops = draft.claim is not None and is_stop(await over_a_reply(talk, draft.segments))
         if not said or stops or is_echo(talk, words, draft.left):

@@ -36,7 +36,7 @@ ROOM_BLOCKS, WINDOW_BLOCKS, LOUD_BLOCKS = 50, 50, 100
 """Headphones: half a second of the room must be known, half a second of the loudspeaker is compared with it, and a
 second of the opposite is needed to believe that they were taken off"""
 AS_QUIET, UNHEARD, HEARD = 1.2, 0.02, 0.05
-"""a room is as quiet as it was up to 1.6 dB more; what is given is unheard if 34 dB less comes back, heard from 26 dB"""
+"""as quiet as it was is up to 1.6 dB more; unheard is what comes back 34 dB fainter than it was given, heard 26 dB"""
 LATE_S = 0.15
 """an echo comes this late"""
 SOUNDS = 0.01

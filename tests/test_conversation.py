@@ -129,10 +129,22 @@ def test_while_somebody_speaks_the_mind_reads_what_was_said_before_and_what_is_i
         [(1, 2), (6, 7)], ["what is this", "and now"], mind=mind, pictures=[(0, light[:, ::2]), (4, light)]
     )
     assert len(held.exchanges) == 2
-    before_second = mind.read[-2]
-    assert before_second[-1].text == "" and before_second[-1].images[0] is light
+    before_second = [messages for messages in mind.read if len(messages) == 4 and not messages[-1].text][-1]
+    assert before_second[-1].images[0] is light
     assert [m.text for m in before_second[1:-1]] == ["what is this", "It is a wall."]
     assert [m.text for m in held.mind.heard[-1][:3]] == [m.text for m in before_second[:3]]
+
+
+def test_while_the_last_words_are_being_recognised_the_mind_reads_the_words_so_far():
+    class Reading(ScriptedMind):
+        def prefill(self, messages, stop):
+            read.append([m.text for m in messages])
+
+    read = []
+    mind = Reading(["It is late."])
+    held = talk_through([(1, 2.2)], ["what time is it"], mind=mind, costs={"recogniser.finish": 0.1})
+    (so_far,) = (texts for texts in read if texts[-1].startswith("what time"))
+    assert so_far[:-1] == [m.text for m in held.mind.heard[0]][:-1]
 
 
 # ---------------------------------------------------------------- barge-in

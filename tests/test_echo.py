@@ -356,9 +356,9 @@ def test_the_energy_tells_an_echo_from_somebody_who_repeats_it(shared: Path, nam
 def headphones_after(*stretches: tuple[float, float, float]) -> bool:
     """Whether headphones are on after stretches of (seconds, the microphone's level, the loudspeaker's)."""
     heard = Headphones()
-    for seconds, level, given in stretches:
+    for seconds, level, voice in stretches:
         for _ in range(round(seconds * 100)):
-            heard.heard(level, given)
+            heard.heard(level, voice)
     return heard.on
 
 
