@@ -50,6 +50,7 @@ class Answering(BaseHTTPRequestHandler):
     """One connection of `Scripted`; what behaviours are made from."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Scripted
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -172,6 +172,20 @@ def test_a_server_that_tells_nothing_is_shown_a_picture(status: int) -> None:
         assert say(mind) == "Hello there."
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        (refuses(401, {"error": {"message": "no key"}}), "set the key in the environment"),
+        (refuses(404, {"error": {"message": "no such model"}}), "no such model"),
+        (refuses(429, {"error": {"message": "quota"}}, Retry_After="99"), "quota"),
+        (Answering.break_off, "broken connection"),
+    ],
+)
+def test_what_has_nothing_to_do_with_pictures_is_not_taken_for_blindness(behaviour: Behaviour, message: str) -> None:
+    with serving(behaviour) as server, pytest.raises(EngineError, match=message):
+        OpenAI(server.base_url, sees="auto")
+
+
 def test_a_server_said_to_see_that_does_not_is_an_error() -> None:
     with serving(refuses(400, {"error": "no pictures"})) as server, pytest.raises(EngineError, match="no pictures"):
         OpenAI(server.base_url, sees=True)
@@ -223,7 +237,8 @@ def test_a_bad_address_or_key_is_told_at_once(
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("ALL_PROXY", "socks5://127.0.0.1:9"), ("HTTPS_PROXY", "ftp://127.0.0.1:9"), ("SSL_CERT_FILE", "/no/file")]
+    ("variable", "value"),
+    [("ALL_PROXY", "socks5://127.0.0.1:9"), ("HTTPS_PROXY", "ftp://127.0.0.1:9"), ("SSL_CERT_FILE", "/no/file")],
 )
 def test_what_cannot_be_used_of_the_environment_is_one_line(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
