@@ -62,7 +62,8 @@ class Loaded:
                 return {"model": model, "mmproj": mmproj, "threads": 1, "max_tokens": 24}
             case "openai":
                 weights = fetch("smollm2-135m-instruct-q4_1")
-                return {"base_url": self._around.enter_context(llama_server(weights)), "max_tokens": 24}
+                served = self._around.enter_context(llama_server(weights))
+                return {"base_url": served, "max_tokens": 24, "prefill": True}
             case "openai-sees":
                 return {"base_url": self._around.enter_context(llama_server(*self._random())), "max_tokens": 24}
             case "transformers-sees":

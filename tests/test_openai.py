@@ -251,7 +251,7 @@ def test_what_cannot_be_used_of_the_environment_is_one_line(
 
 def test_a_key_in_the_configuration_is_an_error() -> None:
     config = load_config(sets=("mind.openai.api_key=sk-secret-123",), environ={})
-    with pytest.raises(ConfigError, match="has no key 'api_key'") as error:
+    with pytest.raises(ConfigError, match="has no key 'api_key'; keep keys in the environment;") as error:
         config.options("mind", "openai")
     assert "key_env" in str(error.value)
     assert "sk-" not in str(error.value)
