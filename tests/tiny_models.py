@@ -25,6 +25,23 @@ def random_whisper(file: Path, *, multilingual: bool = True, layers: int = 2, he
     return file
 
 
+def random_hub_whisper(folder: Path) -> Path:
+    """A Whisper as the hub has them (`config.json`, `model.safetensors`), with alignment heads of its own."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.WhisperConfig(
+        vocab_size=51_865, d_model=32, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=128, decoder_ffn_dim=128,
+    )  # fmt: skip
+    model = transformers.WhisperForConditionalGeneration(config)
+    settings: Any = model.generation_config
+    settings.alignment_heads = [[1, 0], [2, 1]]
+    model.save_pretrained(folder)
+    return folder
+
+
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{% if m.content is string %}{{ m.content }}{% else %}"
     "{% for part in m.content %}{% if part.type == 'image' %}IMAGE{% else %}{{ part.text }}{% endif %}{% endfor %}"
