@@ -184,6 +184,44 @@ def random_voice(folder: Path, *, phonemes: bool = False, speakers: int = 0) -> 
     return folder
 
 
+def random_xtts(folder: Path, speakers: tuple[str, ...] = ("Ana", "Ben")) -> Path:
+    """An XTTS (`config.json`, `model.pth`, `vocab.json`, `speakers_xtts.pth`) that knows letters and says noise."""
+    import torch
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    from assistant.backends.no_torchaudio import stand_in
+
+    with stand_in():
+        from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
+        from TTS.tts.models.xtts import Xtts
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    marks = ["[STOP]", "[UNK]", "[SPACE]", "[START]", "[en]", "[zh-cn]"]
+    core = Tokenizer(models.WordLevel({c: i for i, c in enumerate([*marks, *"abcdefghijklmnopqrstuvwxyz.,"])}, "[UNK]"))
+    core.add_special_tokens(marks)
+    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    core.save(str(folder / "vocab.json"))
+    config = XttsConfig(
+        model_args=XttsArgs(
+            gpt_layers=1, gpt_n_model_channels=64, decoder_input_dim=64, gpt_n_heads=2, gpt_num_audio_tokens=66,
+            gpt_start_audio_token=64, gpt_stop_audio_token=65, gpt_max_audio_tokens=50,
+        ),
+        languages=["en", "zh-cn"],
+    )  # fmt: skip
+    model = Xtts(config)
+    model.tokenizer.tokenizer = core
+    model.init_models()
+    torch.save({"model": model.state_dict()}, folder / "model.pth")
+    voices = {
+        name: {"gpt_cond_latent": torch.randn(1, 32, 64), "speaker_embedding": torch.randn(1, 512, 1)}
+        for name in speakers
+    }
+    torch.save(voices, folder / "speakers_xtts.pth")
+    config.save_json(str(folder / "config.json"))
+    return folder
+
+
 def random_detector(folder: Path, family: str, labels: tuple[str, ...] = ("cup", "dog", "N/A")) -> Path:
     """A detector of a `family`, d_fine or rf_detr, with its classes and the settings of its pictures, 64 x 64."""
     import json
