@@ -282,7 +282,12 @@ ENGINES: dict[str, dict[str, str]] = {
         "clip": "encoder:Clip",
         "scripted": "scripted:ScriptedEncoder",
     },
-    "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
+    "voice": {
+        "espeak": "espeak:Espeak",
+        "coqui": "coqui:Coqui",
+        "kokoro": "kokoro:Kokoro",
+        "scripted": "scripted:ScriptedVoice",
+    },
 }
 """slot -> name -> module of this package : class"""
 OPTIONAL = frozenset({"detector", "encoder"})
