@@ -110,6 +110,9 @@ def test_an_alphabet_of_its_own_is_taken_and_checked(tmp_path: Path) -> None:
     tiny_models.random_kokoro(tmp_path)
     (tmp_path / "config.json").write_text('{"vocab": {"h": 3}}')
     assert len(Kokoro(str(tmp_path)).synthesise("Hello hello", "en", never).pcm) > 0
+    (tmp_path / "config.json").write_text('{"vocab": {"h": 999}}')
+    with pytest.raises(EngineError, match="wanted 'Hello' spoken, kokoro failed"):
+        Kokoro(str(tmp_path)).synthesise("Hello", "en", never)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(WeightsError, match=r"wanted Kokoro's weights.*vocab"):
         Kokoro(str(tmp_path))

@@ -46,6 +46,9 @@ class Kokoro:
         speed: float = 1.0,
         threads: int = 1,
     ) -> None:
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
+
+        self._failures = (Fail, InvalidArgument, RuntimeException, RuntimeError, ValueError)
         if not 0.5 <= speed <= 2:
             raise ConfigError(f"wanted a speed from 0.5 to 2, got {speed:g}; correct voice.kokoro.speed")
         model, voices, config = _files(Path(folder).expanduser())
@@ -71,7 +74,7 @@ class Kokoro:
         try:
             said = self._chinese(text) if chinese else text
             pcm, rate_hz, timings = self._engine.create_timed(said, self._styles[language], self._speed, **told)
-        except (RuntimeError, ValueError) as error:  # onnxruntime's are RuntimeErrors; a text without any phoneme
+        except self._failures as error:  # among them a text without any phoneme
             raise EngineError(f"wanted '{text}' spoken, kokoro failed with '{error}'; choose another voice") from error
         pcm = np.clip(np.asarray(pcm, np.float32), -1.0, 1.0)
         return Speech(pcm, rate_hz, _marks(text, timings, len(pcm)))
