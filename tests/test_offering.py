@@ -18,7 +18,7 @@ from terminal import SCRIPTED, Terminal
 from assistant.backends.keys import Keys
 from assistant.choosing import Better, choose
 from assistant.config import load_config
-from assistant.models import StoreSettings, locate
+from assistant.models import StoreSettings, known, locate
 from assistant.models.machine import Machine
 from assistant.offering import Offer
 
@@ -28,6 +28,7 @@ FILES = {
     "SmolVLM2-500M-Video-Instruct-Q8_0.gguf": bytes(300_000),
     "mmproj-SmolVLM2-500M-Video-Instruct-Q8_0.gguf": bytes(20_000),
 }
+SIZE = f"{known(MIND).size_bytes / 1e9:.1f} GB"
 QUESTION = "Get it now? [Y/n]"
 
 
@@ -104,7 +105,7 @@ def leave(on: Terminal) -> None:
 def test_yes_gets_it_beside_the_talk_for_the_next_start(start, store, hub):
     hub.go_on = threading.Event()
     on = start(silence_s=8.0)
-    shows(on, "0.6 GB: a seeing model. " + QUESTION)
+    shows(on, f"{SIZE}: a seeing model. {QUESTION}")
     assert not hub.asked, "nothing is fetched unasked"
     on.type("y")
     on.until(hub.half_sent.is_set)
@@ -121,7 +122,7 @@ def test_no_is_remembered_and_how_to_get_it_is_told(start, hub):
     on = start()
     shows(on, QUESTION)
     on.type("n")
-    shows(on, f"not asked again; better on this machine, 0.6 GB: a seeing model: assistant models pull {MIND}")
+    shows(on, f"not asked again; better on this machine, {SIZE}: a seeing model: assistant models pull {MIND}")
     leave(on)
     again = start()
     shows(again, f"assistant models pull {MIND}")
@@ -186,7 +187,7 @@ def test_without_a_terminal_nothing_is_fetched_and_how_is_told(start, first_ques
         text=True,
         check=True,
     )
-    assert f"0.6 GB: a seeing model: assistant models pull {MIND}" in done.stdout
+    assert f"{SIZE}: a seeing model: assistant models pull {MIND}" in done.stdout
     assert QUESTION not in done.stdout and not hub.asked
 
 
