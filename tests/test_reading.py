@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,7 +111,7 @@ def test_a_chat_is_read_as_the_library_reads_it_in_one_go(minds: Any, family: st
         }
         for m in messages
     ]
-    whole = mind._chat._processor.apply_chat_template(
+    whole = mind._chat._pictures._processor.apply_chat_template(
         chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
     assert list(mind._prompt(messages).ids) == whole["input_ids"][0].tolist()

@@ -44,7 +44,9 @@ PICTURE_MARKS = {
 }
 
 
-def random_seeing_mind(folder: Path, family: str, template: str = CHAT_TEMPLATE) -> Path:
+def random_seeing_mind(
+    folder: Path, family: str, template: str = CHAT_TEMPLATE, more_marks: tuple[str, ...] = ()
+) -> Path:
     """A vision-language model of a `family` (a key of PICTURE_MARKS), with its processor, as the hub has them."""
     import json
 
@@ -60,10 +62,13 @@ def random_seeing_mind(folder: Path, family: str, template: str = CHAT_TEMPLATE)
         marks |= {"<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"}
     if family == "gemma3":
         named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
-    tokenizer = byte_tokenizer(sorted(marks), named)
+    tokenizer = byte_tokenizer(sorted({*marks, *more_marks}), named)
     tokenizer.chat_template = template.replace("IMAGE", PICTURE_MARKS[family])
     config, images, extra = _family(family, tokenizer)
     model: Any = AutoModelForImageTextToText.from_config(config)
+    for weights in model.parameters():
+        if weights.dim() > 1 and not weights.any():  # Gemma 3's projector begins with zeros, and would show nothing
+            torch.nn.init.normal_(weights, std=0.02)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -25,9 +25,7 @@ def adapted(model: Any, name: str, adapter: str, *, merge: bool = True) -> Any:
     folder = Path(adapter).expanduser()
     base = _base(folder)
     if _last(base) not in _names(name):
-        raise WeightsError(
-            f"wanted an adapter for '{name}', got '{adapter}' for '{base}'; load it over its own model"
-        )
+        raise WeightsError(f"wanted an adapter for '{name}', got '{adapter}' for '{base}'; load it over its own model")
     if find_spec("peft") is None:
         raise EngineError(
             f"wanted the adapter '{adapter}', got no peft to load it with; pip install 'assistant[adapters]'"
@@ -37,6 +35,7 @@ def adapted(model: Any, name: str, adapter: str, *, merge: bool = True) -> Any:
 
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an old name
             warnings.filterwarnings("error", ".*missing adapter keys.*")  # peft leaves those at zero and goes on
             wrapped: Any = PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, UserWarning, SafetensorError) as error:
@@ -54,7 +53,9 @@ def _base(folder: Path) -> str:
     except FileNotFoundError as error:
         raise WeightsError(f"wanted an adapter, got no '{settings}'; name the folder that peft wrote") from error
     except (OSError, ValueError, AttributeError) as error:
-        raise WeightsError(f"wanted an adapter's settings, got '{hub.line(error)}' in '{settings}'; copy it anew") from error
+        raise WeightsError(
+            f"wanted an adapter's settings, got '{hub.line(error)}' in '{settings}'; copy it anew"
+        ) from error
     if not base:
         raise WeightsError(f"wanted the model that an adapter is for, got none in '{settings}'; name it there")
     return str(base)

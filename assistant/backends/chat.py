@@ -58,15 +58,15 @@ class Chat:
     """What turns messages into prompts for one model; `pictures` is None for one that does not see."""
 
     def __init__(self, processor: Any, place: int, pictures: Pictures | None) -> None:
-        self._processor, self._place, self._pictures = processor, place, pictures
+        self._place, self._pictures = place, pictures
         self.tokenizer = getattr(processor, "tokenizer", processor)
         marks = sorted(filter(None, self.tokenizer.get_added_vocab()), key=len, reverse=True)
         # broken up in what was said or read, which could pose as a message or as a picture with them
         self._marks = re.compile("|".join(map(re.escape, marks)) or "(?!)")
         bos = self.tokenizer.bos_token
         adds = getattr(processor, "text_kwargs", {}).get("add_special_tokens", True) if pictures is not None else False
-        # a template that does not know the switch makes the library warn of it
-        self._switches = {"enable_thinking": False} if "enable_thinking" in str(processor.chat_template) else {}
+        template = processor.chat_template
+        self._template = template.get("default") if isinstance(template, dict) else template
         self._adds = lambda text: adds and not (bos and text.startswith(bos))
 
     def prompt(self, messages: Sequence[Message]) -> Prompt:
@@ -91,8 +91,8 @@ class Chat:
         shown: list[Shown] = []
         chat = [{"role": m.role, "content": self._content(m, shown)} for m in messages]
         try:
-            text = self._processor.apply_chat_template(
-                chat, add_generation_prompt=True, tokenize=False, **self._switches
+            text = self.tokenizer.apply_chat_template(
+                chat, chat_template=self._template, add_generation_prompt=True, tokenize=False, enable_thinking=False
             )
         except (TemplateError, ValueError, TypeError, IndexError, KeyError) as error:
             raise EngineError(

@@ -49,12 +49,21 @@ def weights(kind: Any, model: str, device: str, dtype: str = "auto", quantise: s
     """A model of a class of transformers, from what is here.
 
     `dtype` auto is the file's own. `quantise` 4bit packs the weights into 4 bits (NF4: Dettmers et al. 2023,
-    arXiv:2305.14314). Raises ValueError where tensors are missing, EngineError without the library for 4 bits.
+    arXiv:2305.14314). Raises ValueError where tensors are missing or of another shape, EngineError without the library
+    for 4 bits.
     """
     packed = {} if quantise == "none" else {"quantization_config": _four_bits(dtype)}
     loaded, found = kind.from_pretrained(
-        model, local_files_only=True, dtype=dtype, device_map=_device(device), output_loading_info=True, **packed
+        model,
+        local_files_only=True,
+        dtype=dtype,
+        device_map=_device(device),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are told below, in one line
+        **packed,
     )
+    if wrong := found["mismatched_keys"]:
+        raise ValueError(f"weights of another shape in {len(wrong)} of their tensors, {min(wrong)[0]} among them")
     if missing := found["missing_keys"]:  # the library fills them with noise and goes on
         raise ValueError(f"weights without {len(missing)} of their tensors, {min(missing)} among them")
     return loaded.eval()

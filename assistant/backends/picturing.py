@@ -117,7 +117,7 @@ def processor_of(model: str, family: str) -> Any:
         return transformers.AutoProcessor.from_pretrained(model, local_files_only=True)
 
     def check(self: Any, name: str, part: Any) -> Any:
-        if name == "video_processor" and part is None or isinstance(part, Lfm2Pictures):
+        if (name == "video_processor" and part is None) or isinstance(part, Lfm2Pictures):
             return None
         return base.check_argument_for_proper_class(self, name, part)
 

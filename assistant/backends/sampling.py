@@ -6,13 +6,20 @@ Knows nothing of models and chats.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from assistant.errors import ConfigError, EngineError
 
 _UNFINISHED = "\ufffd"
 """what a decoder makes of bytes that are no character, or not yet"""
+RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 10),
+    "top_p": (0, 1),
+    "top_k": (0, 1e6),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.1, 10),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +39,11 @@ class Sampling:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        ranges = {"temperature": (0, 10), "top_p": (0, 1), "top_k": (0, 10**6), "min_p": (0, 1)}
-        ranges["repetition_penalty"] = (0.1, 10)
-        for field in fields(self):
-            least, most = ranges.get(field.name, (None, None))
-            value = getattr(self, field.name)
-            if least is not None and not (least <= value <= most):
-                raise ConfigError(f"wanted {field.name} from {least} to {most}, got {value}; correct it")
+        for name, (least, most) in RANGES.items():
+            if not least <= (value := getattr(self, name)) <= most:
+                raise ConfigError(
+                    f"wanted mind.transformers.{name} from {least:g} to {most:g}, got {value}; correct it"
+                )
 
     def begin(self, device: Any) -> Callable[[Any, list[int]], int]:
         """What chooses the tokens of one reply: the next one, from logits [1, vocabulary] and the reply so far.

@@ -116,18 +116,21 @@ class Transformers:
         prompt = self._prompt(messages)
         spoken = SpokenOnly(starts_thinking=prompt.thinks)
         text = Detokeniser(self._tokenizer.decode)
-        told, thought = 0, 0
+        told, held, thought = 0, 0, 0
         for token in self._tokens(prompt, stop):
             hidden = spoken.hidden
-            if token not in self._silent and (piece := spoken.feed(text.feed(token))):
+            piece = "" if token in self._silent else spoken.feed(text.feed(token))
+            if hidden or spoken.hidden:
+                told, held, thought = told - held, 0, thought + 1  # what was held back was the beginning of a tag
+            else:
+                told, held = told + 1, held + 1
+            if piece:
+                held = 0
                 yield piece
-            told, thought = (told, thought + 1) if hidden or spoken.hidden else (told + 1, thought)
             if told >= self._max_tokens:
-                break
+                return
             if thought >= THINKING_TOKENS:
-                raise EngineError(
-                    f"wanted a reply, got {thought} tokens of reasoning; take a model that answers without"
-                )
+                raise EngineError(f"wanted a reply, got {thought} tokens of reasoning; take a model that does without")
         if not stop() and (piece := spoken.feed(text.finish()) + spoken.finish()):
             yield piece
 
@@ -150,9 +153,7 @@ class Transformers:
     def _prompt(self, messages: Sequence[Message]) -> Prompt:
         prompt = self._chat.prompt(messages)
         if len(prompt.ids) >= self.context_tokens:
-            raise EngineError(
-                f"wanted a prompt below {self.context_tokens} tokens, got {len(prompt.ids)}; shorten it"
-            )
+            raise EngineError(f"wanted a prompt below {self.context_tokens} tokens, got {len(prompt.ids)}; shorten it")
         return prompt
 
     @contextmanager
