@@ -43,6 +43,9 @@ PICTURE_MARKS = {
     "llava_onevision": "<image>",
 }
 
+SPEAKABLE = "abcdefghijklmnopqrstuvwxyz" + "Ġ"
+"""what random minds say, so that a voice has something to speak; Ġ is a space"""
+
 
 def random_seeing_mind(
     folder: Path, family: str, template: str = CHAT_TEMPLATE, more_marks: tuple[str, ...] = ()
@@ -69,6 +72,8 @@ def random_seeing_mind(
     for weights in model.parameters():
         if weights.dim() > 1 and not weights.any():  # Gemma 3's projector begins with zeros, and would show nothing
             torch.nn.init.normal_(weights, std=0.02)
+    unspeakable = [i for letter, i in tokenizer.get_vocab().items() if len(letter) == 1 and letter not in SPEAKABLE]
+    model.get_output_embeddings().weight.data[unspeakable] = 0
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -191,7 +196,8 @@ def _lfm2_vl(family: str, text: dict[str, Any], vision: dict[str, Any], tokenize
     del text["head_dim"], vision["image_size"]
     text |= {"num_hidden_layers": 3, "layer_types": ["conv", "full_attention", "conv"], "block_multiple_of": 8}
     config = transformers.Lfm2VlConfig(
-        text_config={"model_type": "lfm2", **text},
+        tie_word_embeddings=False,  # or with random weights it says its prompt's last token for ever
+        text_config={"model_type": "lfm2", "tie_word_embeddings": False, **text},
         vision_config={"model_type": "siglip2_vision_model", **vision, "num_patches": 64, "vision_use_head": False},
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         projector_hidden_size=32,

@@ -84,8 +84,11 @@ class Transformers:
         text = loaded.config.get_text_config()
         self.context_tokens: int = getattr(text, "max_position_embeddings", None) or CONTEXT_TOKENS
         self._max_tokens = max_tokens
-        with hub.quiet():  # a model that fails should do so now; what it remarks once should not stand in the talk
-            self.prefill([Message("user", "Hello.")], lambda: False)
+        with hub.quiet(), self._failing():  # what it remarks once should not stand in the talk
+            prompt = self._prompt([Message("user", "Hello.")])
+            self._reader.read(prompt, len(prompt.ids), lambda: False)
+            self._reader.go_on(prompt.ids[0])
+        self._reader.forget()
 
     def count(self, text: str) -> int:
         """How many tokens a text takes."""
@@ -100,7 +103,8 @@ class Transformers:
         to_come = not messages or messages[-1].role != "user"
         messages = [*messages, Message("user", "")] if to_come else messages
         prompt = self._prompt(messages)
-        end = prompt.seams[-1] if messages[-1].text else prompt.seams[:-1][-1]
+        whole = len(prompt.ids)
+        end = whole if messages[-1].text else max((at for at in prompt.seams if at < whole), default=whole)
         with self._failing():
             self._reader.read(prompt, end, stop)
 
