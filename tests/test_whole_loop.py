@@ -90,7 +90,7 @@ def test_the_named_engines_hold_a_talk(shared, tmp_path):
 
 @pytest.mark.parametrize("family", ["smolvlm", "qwen3_vl", "gemma3", "lfm2_vl"])
 def test_a_seeing_mind_that_is_interrupted_goes_on_as_one_that_keeps_nothing(shared, tmp_path, monkeypatch, family):
-    """What it kept from turn to turn, and read ahead, changes no word of any reply; and most of it is not read again."""
+    """What it kept from turn to turn, and read ahead, changes no word of a reply; most of it is not read again."""
     import tiny_models
 
     from assistant.backends.reading import Reader
@@ -123,13 +123,13 @@ def test_a_seeing_mind_that_is_interrupted_goes_on_as_one_that_keeps_nothing(sha
         "mind.engine=transformers",
         f"mind.transformers.model={model}",
         "mind.transformers.dtype=float32",
-        "mind.max_reply_tokens=40",
+        "mind.max_reply_tokens=160",
         "assistant.language=en",
     )
     assert not of(events, "trouble")
     assert any(e["cut"] for e in of(events, "exchange"))
     monkeypatch.undo()
-    fresh = Transformers(str(model), dtype="float32", max_tokens=40)
+    fresh = Transformers(str(model), dtype="float32", max_tokens=160)
     asked = 0
     for messages, pieces in replies:
         fresh._reader.forget()
