@@ -190,12 +190,12 @@ class _Asked:
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def __call__(self) -> bool:
         try:
             return self._stop()
-        except Exception as error:  # whatever whoever wants the reply raises is theirs
+        except BaseException as error:  # it belongs to whoever gave the stop, and is raised to them
             self.error = error
             return True
 
