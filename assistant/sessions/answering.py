@@ -133,7 +133,7 @@ def refuses(asked: Asked, view: View) -> bool:
     return fusion.grounds is not None and fusion.grounds.kind == "refusal"
 
 
-def aimed_s(said: Words, view: View, ended_s: float) -> float | None:
-    """When what the words point at was seen, in seconds of the view's time; None where nothing was."""
-    gaze = aim(said, view.glimpses, ended_s).gaze
+def aimed_s(said: Words, glimpses: Sequence[Glimpse], ended_s: float) -> float | None:
+    """When what the words point at was seen, in seconds of the glimpses' time; None where nothing was."""
+    gaze = aim(said, glimpses, ended_s).gaze
     return gaze.at_s if gaze is not None else None

@@ -22,7 +22,7 @@ from assistant.prompting import prompt
 from assistant.sessions.answering import Answered, aimed_s, answer, captioned, modes, refuses
 from assistant.sessions.corpora import Asked, Captioned, Corpus, Scene, language_of, read_corpus
 from assistant.sessions.scoring import bleu_4, cider_d, contains
-from assistant.sessions.viewing import Senses, Viewer
+from assistant.sessions.viewing import Senses, Viewer, watched
 
 KIND = "read"
 """The kind of questions that the built-in eyes can answer, and that refusals are measured on."""
@@ -55,7 +55,7 @@ def evaluate_seeing(
         for mode in modes(mind)
     }
     described = _described(corpus.captions, viewer, senses, mind)
-    pointed = [(scene, _points(scene, viewer)) for scene in corpus.scenes]
+    pointed = [(scene, _points(scene)) for scene in corpus.scenes]
     return {
         "modes": {mode: _table(of) for mode, of in answered.items()} if corpus.questions else {},
         **_reading(corpus, answered["auto"], viewer),
@@ -141,11 +141,14 @@ def _captions(captions: Sequence[Captioned], described: Sequence[str]) -> dict[s
 # ---------------------------------------------------------------- scenes
 
 
-def _points(scene: Scene, viewer: Viewer) -> tuple[bool, float | None]:
-    """Whether the view that the words point at is one of those meant, and when it was seen."""
+def _points(scene: Scene) -> tuple[bool, float | None]:
+    """Whether the view that the words point at is one of those meant, and when it was seen.
+
+    As in a talk, it is chosen before any sense has looked: by time, sharpness and stillness alone.
+    """
     said = timed(scene)
     ended_s = max(scene.this_at_s, said.words[-1].ended_s if said.words else 0.0)
-    at_s = aimed_s(said, viewer.view(scene.file, ended_s), ended_s)
+    at_s = aimed_s(said, watched(scene.file, ended_s)[0], ended_s)
     return at_s is not None and scene.from_s <= at_s <= scene.to_s, at_s
 
 
