@@ -200,7 +200,7 @@ def _known(current: Glimpse | None, glimpses: Sequence[Glimpse]) -> list[Glimpse
 
 
 def _usable(glimpse: Glimpse) -> bool:
-    return glimpse.sharpness > 0 or bool(glimpse.findings) or glimpse.findings is None
+    return glimpse.sharpness > 0 or bool(glimpse.findings)
 
 
 def _spaced(asked: Question, current: Glimpse | None, glimpses: Sequence[Glimpse], most: int) -> list[Glimpse]:
