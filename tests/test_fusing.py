@@ -101,6 +101,35 @@ def test_of_pictures_of_one_thing_one_is_enough() -> None:
     assert {a.glimpse.text.split("\n")[0] for a in taken} == {"OAT MILK", "APPLE JUICE"}
 
 
+@pytest.mark.parametrize("question", ["how many bottles are there now", "how many bottles are there", "现在有几个瓶子"])
+def test_a_question_about_now_is_answered_from_the_newest_view_however_well_others_fit(question: str) -> None:
+    """Six views with three bottles, and one in which a hand has taken one: dim, and with no more words for it."""
+    memory = [seen(i, f"SHELF {i}", at_s=3.0 * i, objects=["bottle"] * 3) for i in range(1, 7)]
+    memory.append(replace(seen(7, at_s=21.0, objects=["bottle"] * 2), sharpness=0.5))
+    looked = focus(question, memory[-2], memory, mode="attention", now_s=25.0, most=3)
+    assert len(looked.attended) == 3 and memory[-1] in [a.glimpse for a in looked.attended]
+    language = "zh" if "瓶" in question else "en"
+    fusion = fuse(
+        question, memory[-1], memory, (), mode="attention", mind_sees=False, mind_free=False, now_s=25.0,
+        language=language, focused=looked,
+    )  # fmt: skip
+    assert ("two bottles" if language == "en" else "两个瓶子") in fusion.sentences[0]
+
+
+def test_a_question_about_what_was_owes_nothing_to_the_newest_view() -> None:
+    memory = [seen(i, f"SHELF {i}", at_s=3.0 * i, objects=["bottle"] * 3) for i in range(1, 7)]
+    memory.append(replace(seen(7, at_s=21.0, objects=["cup"]), sharpness=0.5))
+    for question in ("did you see a bottle", "how many bottles were there before the cup"):
+        looked = focus(question, memory[-1], memory, mode="attention", now_s=25.0, most=3)
+        assert memory[-1] not in [a.glimpse for a in looked.attended], question
+
+
+def test_what_a_word_points_at_belongs_and_not_what_came_after_it() -> None:
+    memory = [seen(i, f"LABEL {i} $4.0{i}", at_s=5.0 * i) for i in range(1, 7)]
+    looked = focus("how much is this", memory[2], memory, mode="attention", now_s=40.0, at_s=16.0, most=2)
+    assert memory[2] is looked.first
+
+
 @given(st.lists(st.floats(-500, 500), min_size=1, max_size=20))
 def test_shares_of_attention_add_up(scores: list[float]) -> None:
     shares = softmax(scores)

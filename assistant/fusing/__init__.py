@@ -159,7 +159,8 @@ def focus(
             return Focus(mode, why, tuple(Attended(g, 1.0) for g in _spaced(asked, current, glimpses, most)))
         case "attention":
             among = _known(current, glimpses) if asked.past or current is None else [*glimpses]
-            query = Query(asked, None if asked.past else at_s, vector, meant(asked, among, now_s))
+            present = _present(asked, current, among, at_s)
+            query = Query(asked, None if asked.past else at_s, vector, meant(asked, among, now_s), present)
             return Focus(mode, why, attend(query, [g for g in among if _usable(g)], now_s, most))
         case "co-attention":
             return _coattended(asked, current, why, words, vectors, features, size)
@@ -197,6 +198,18 @@ def _known(current: Glimpse | None, glimpses: Sequence[Glimpse]) -> list[Glimpse
     """The memory up to what the words are about, with the version of that which is known."""
     known = [g for g in glimpses if current is None or (g.id != current.id and g.at_s <= current.at_s)]
     return known + ([current] if current is not None else [])
+
+
+def _present(
+    asked: Question, current: Glimpse | None, glimpses: Sequence[Glimpse], at_s: float | None
+) -> frozenset[int]:
+    """What is in view when a question asks about now: the view that it points at, else the newest; none for one that
+    asks about what was.
+    """
+    if asked.past or asked.wording in MEMORIES or asked.talk:
+        return frozenset()
+    newest = current if current is not None and at_s is not None else next(reversed(glimpses), None)
+    return frozenset({newest.id} if newest is not None else ())
 
 
 def _usable(glimpse: Glimpse) -> bool:

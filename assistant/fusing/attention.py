@@ -47,12 +47,15 @@ RELEVANCE = 0.6
 class Query:
     """What is looked for: the question as read, when it pointed (None: it did not), an encoder's vector of it, and the
     glimpses of the thing that it says when it was shown ('the first one').
+
+    present: the glimpses that belong to it whatever the words pick, as it is about what is there now.
     """
 
     asked: Question
     at_s: float | None = None
     vector: Vector | None = None
     meant: frozenset[int] = frozenset()
+    present: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,10 @@ class Attended:
 
 
 def attend(query: Query, glimpses: Sequence[Glimpse], now_s: float, most: int = 4) -> tuple[Attended, ...]:
-    """At most `most` glimpses that fit the words, best first; their weights are those among all of them."""
+    """At most `most` glimpses that fit the words, best first; their weights are those among all of them.
+
+    Those that are `present` are among them, last where the words would not have picked them.
+    """
     sharpest = max((g.sharpness for g in glimpses), default=0.0)
     scores = [score(query, glimpse, now_s, sharpest) for glimpse in glimpses]
     weights = softmax(scores)
@@ -74,7 +80,8 @@ def attend(query: Query, glimpses: Sequence[Glimpse], now_s: float, most: int = 
         best = max(left, key=lambda a: _marginal(a, taken))
         left.remove(best)
         taken.append(best)
-    return tuple(taken)
+    owed = [a for a in left if a.glimpse.id in query.present][:most]
+    return (*taken[: most - len(owed)], *owed)
 
 
 def score(query: Query, glimpse: Glimpse, now_s: float, sharpest: float) -> float:
