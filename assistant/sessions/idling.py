@@ -20,7 +20,8 @@ from assistant.backends import Camera
 from assistant.backends.files import FileMicrophone, SilentSpeaker
 from assistant.backends.pictures import PictureCamera, VideoCamera
 from assistant.errors import OutputError
-from assistant.events import HEARING_RATE_HZ, Image
+from assistant.eventlog import Event
+from assistant.events import HEARING_RATE_HZ, Block, Image
 from assistant.pacing import Clock
 from assistant.running import Engines, talk_over
 from assistant.talk import Devices
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 IDLE_S = 10.0
 """how long idle listening is measured"""
-SETTLED_S = 3.0
-"""by then the first picture has been read"""
+SETTLED_S = 5.0
+"""so long it may take to read the first picture; if it takes longer, the rest is measured"""
 FILM_SIZE = (1280, 720)
 FILM_HZ = 30.0
 """what most webcams send"""
@@ -58,13 +59,21 @@ async def idle_shares(config: Config, engines: Engines, picture: Image) -> dict[
 async def idle_share(config: Config, engines: Engines, camera: Camera) -> float:
     """Processor seconds per second while nothing is said, once the first picture has been read."""
     marks: list[tuple[float, float]] = []
+    read_s = [SETTLED_S]
     silence = np.zeros(int((IDLE_S + SETTLED_S) * HEARING_RATE_HZ), np.float32)
 
     def open_devices(clock: Clock) -> Devices:
         return Devices(FileMicrophone(silence, clock), camera, SilentSpeaker(clock))
 
-    await talk_over(config, engines, open_devices, level=lambda block: marks.append((block.at_s, time.process_time())))
-    settled = [(at_s, used_s) for at_s, used_s in marks if at_s >= SETTLED_S]
+    def heed(event: Event) -> None:
+        if event["type"] == "glimpse":
+            read_s.append(event["at_s"])
+
+    def mark(block: Block) -> None:
+        marks.append((block.at_s, time.process_time()))
+
+    await talk_over(config, engines, open_devices, (heed,), mark)
+    settled = [(at_s, used_s) for at_s, used_s in marks if at_s >= max(read_s)]
     (from_s, used_before), (to_s, used_after) = settled[0], settled[-1]
     return round((used_after - used_before) / (to_s - from_s), 3)
 
