@@ -93,6 +93,31 @@ def test_the_view_is_that_of_this_and_not_of_the_end_of_the_turn() -> None:
     assert gaze is not None and gaze.word == "this" and gaze.at_s == pytest.approx(2.4, abs=0.4)
 
 
+@pytest.mark.parametrize("mode", ["late", "attention", "co-attention"])
+def test_every_this_aims_at_its_own_time(mode: str) -> None:
+    """Five words over the turn from 6 to 11 s: 'this' at 7.5 s, 'that' at 10.5; the jam was before."""
+    rules, cards = Rules(fusion=mode), [(0.0, 2), (5.0, 1), (9.0, 0)]
+    held = talk([(6, 11)], ["is this cheaper than that"], cards, mind=Obedient(), rules=rules)
+    (fusion,), (exchange,) = held.all("fusion"), held.exchanges
+    assert fusion["glimpses"] == [2, 3]
+    assert exchange.heard.startswith("No"), "the juice that was named first is asked about"
+    assert "$3.49" in exchange.heard and "$2.09" in exchange.heard
+
+
+def test_two_things_that_are_pointed_at_are_both_shown_and_told_apart() -> None:
+    words, cards = "please compare this with the next one so this", [(0.0, 2), (4.0, 1), (8.0, 0)]
+    seeing = ScriptedMind(["The second is cheaper."], sees=True)
+    held = talk([(5, 10)], [words], cards, mind=seeing, rules=Rules(fusion="early"))
+    shown = [int(image[0, 0, 0]) for image in seeing.heard[-1][-1].images]
+    assert shown == [1, 0], "in the order they were pointed at, and nothing else"
+    held = talk([(5, 10)], [words], cards, mind=Obedient())
+    (exchange,) = held.exchanges
+    assert "APPLE JUICE" in exchange.heard and "OAT MILK" in exchange.heard and "JAM" not in exchange.heard
+    held = talk([(5, 10)], [words], cards[:2], mind=Obedient())
+    (exchange,) = held.exchanges
+    assert "APPLE JUICE" in exchange.heard and "PLUM JAM" in exchange.heard, "both mean one thing: the last before it"
+
+
 def test_what_this_names_is_read_before_anything_else() -> None:
     """The cards change all the time: nothing holds still long enough for the background, but the one that is named."""
     eyes = Reader(MILK, JUICE, JAM)

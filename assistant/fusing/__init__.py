@@ -16,7 +16,7 @@ import numpy as np
 
 from assistant.events import Box, Exchange, Finding, Gaze, Glimpse, Image, Matrix, Vector
 from assistant.fusing import coattention, late
-from assistant.fusing.aiming import Aim, aim, better
+from assistant.fusing.aiming import Aim, aim, aims, better
 from assistant.fusing.attention import Attended, Query, attend
 from assistant.fusing.coattention import CoAttended, Patch
 from assistant.fusing.pointing import Pointing, pointings
@@ -32,6 +32,7 @@ __all__ = [
     "Fusion",
     "Pointing",
     "aim",
+    "aims",
     "better",
     "choose_mode",
     "cut",
@@ -60,7 +61,8 @@ SHOWN_PX = 768
 @dataclass(frozen=True, slots=True)
 class Focus:
     """Where a question looks: the glimpses with their weights, best first; for co-attention what words and patches made
-    of each other, and the part of the first glimpse that is meant (None: all of it).
+    of each other, and the part of the first glimpse that is meant (None: all of it). `pointed`: the glimpses that the
+    words point at one after the other, by their ids; empty where that is one, or none.
     """
 
     mode: str
@@ -68,6 +70,7 @@ class Focus:
     attended: tuple[Attended, ...] = ()
     coattended: CoAttended | None = None
     crop: Box | None = None
+    pointed: tuple[int, ...] = ()
 
     @property
     def first(self) -> Glimpse | None:
@@ -139,6 +142,7 @@ def focus(
     why: str = "",
     now_s: float,
     at_s: float | None = None,
+    pointed: Sequence[int] = (),
     vector: Vector | None = None,
     words: Sequence[str] = (),
     vectors: Matrix | None = None,
@@ -148,25 +152,41 @@ def focus(
 ) -> Focus:
     """Where the question looks, for one of MODES.
 
-    current: the view the words are about. glimpses: the memory, oldest first. at_s: when the words pointed. vector: an
+    current: the view the words are about. glimpses: the memory, oldest first. at_s: when the words pointed. pointed:
+    the ids of what they pointed at, in their order, where that is more than one: then nothing else counts. vector: an
     encoder's of the question; words, vectors, features: the words with their vectors (w, d), and those of the regions
     and cuts of `current` (p, d), for co-attention. size: height and width of `current`, where its picture is not at
     hand.
     """
     asked = read(question)
+    among = _pointed_at(current, glimpses, pointed) if pointed else list(glimpses)
     match mode:
         case "early":
-            return Focus(mode, why, tuple(Attended(g, 1.0) for g in _spaced(asked, current, glimpses, most)))
+            shown = among[::-1][:most] if pointed else _spaced(asked, current, among, most)
+            found = Focus(mode, why, _evenly(shown))
         case "attention":
-            among = _known(current, glimpses) if asked.past or current is None else [*glimpses]
+            among = _known(current, among) if asked.past or current is None else among
             present = _present(asked, current, among, at_s)
             query = Query(asked, None if asked.past else at_s, vector, meant(asked, among, now_s), present)
-            return Focus(mode, why, attend(query, [g for g in among if _usable(g)], now_s, most))
+            found = Focus(mode, why, attend(query, [g for g in among if _usable(g)], now_s, most))
         case "co-attention":
-            return _coattended(asked, current, why, words, vectors, features, size)
+            found = _coattended(asked, current, why, words, vectors, features, size)
+            others = [g for g in reversed(among) if current is None or g.id != current.id] if pointed else []
+            found = replace(found, attended=(*found.attended, *_evenly(others)))
         case _:
-            known = [g for g in _known(current, glimpses) if g.findings is not None]
-            return Focus(mode, why, tuple(Attended(g, 1.0) for g in reversed(known)))
+            known = [g for g in _known(current, among) if g.findings is not None]
+            found = Focus(mode, why, _evenly(known[::-1]))
+    return replace(found, pointed=tuple(pointed))
+
+
+def _evenly(glimpses: Sequence[Glimpse]) -> tuple[Attended, ...]:
+    return tuple(Attended(glimpse, 1.0) for glimpse in glimpses)
+
+
+def _pointed_at(current: Glimpse | None, glimpses: Sequence[Glimpse], pointed: Sequence[int]) -> list[Glimpse]:
+    """What the words point at one after the other, oldest first, `current` in the version that is known."""
+    found = [g for g in glimpses if g.id in pointed]
+    return [current if current is not None and g.id == current.id else g for g in found]
 
 
 def patches(glimpse: Glimpse, height: int, width: int) -> tuple[Patch, ...]:
@@ -361,14 +381,16 @@ def _grounds(
     gaze: Gaze | None,
 ) -> Grounds:
     """Grounds out of what the focus left; where that is nothing, or the order of things counts, out of all."""
-    everything = _known(current, glimpses)
+    pointed = focused.pointed
+    everything = _pointed_at(current, glimpses, pointed) if pointed else _known(current, glimpses)
     asked = read(question)
     narrow = focused.mode in ("attention", "co-attention") and not asked.past and asked.comparing is None
     if narrow and asked.wording not in MEMORIES and not asked.talk:
-        found = ground(question, [a.glimpse for a in focused.attended], exchanges, now_s, language, gaze)
+        attended = [a.glimpse for a in focused.attended]
+        found = ground(question, attended, exchanges, now_s, language, gaze, pointed)
         if found.kind in ("evidence", "chat"):
             return found
-    return ground(question, everything, exchanges, now_s, language, gaze)
+    return ground(question, everything, exchanges, now_s, language, gaze, pointed)
 
 
 def _used(mode: str, grounds: Grounds, focused: Focus) -> tuple[int, ...]:

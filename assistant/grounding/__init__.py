@@ -62,11 +62,13 @@ def ground(
     now_s: float,
     language: str = "en",
     gaze: Gaze | None = None,
+    pointed: Sequence[int] = (),
 ) -> Grounds:
     """Decide what answers a question.
 
     glimpses: in any order; those nobody looked at yet count for nothing. exchanges: oldest first. now_s: seconds of the
-    audio clock. language: en or zh, of the reply. gaze: what was looked at last. KeyError if a prompt file is missing.
+    audio clock. language: en or zh, of the reply. gaze: what was looked at last. pointed: ids of the glimpses that the
+    words point at one after the other, empty where that is one, or none. KeyError if a prompt file is missing.
     """
     asked = read(question)
     if asked.chat:
@@ -78,7 +80,7 @@ def ground(
     in_view = bool(things) and known[-1].id in things[-1].glimpses
     memory = Memory(known, sight, things, in_view, gaze, now_s)
     if asked.comparing is not None and not asked.talk:
-        return _compared(asked, things, context, language)
+        return _compared(asked, things, pointed, context, language)
     if asked.wording in MEMORIES:
         found = remember(asked, memory, language)
         if found is None:
@@ -384,8 +386,8 @@ def _one(
 # ---------------------------------------------------------------- comparisons
 
 
-def _compared(asked: Question, things: Sequence[Shown], context: str, language: str) -> Grounds:
-    outcome = compare(asked, things)
+def _compared(asked: Question, things: Sequence[Shown], pointed: Sequence[int], context: str, language: str) -> Grounds:
+    outcome = compare(asked, things, pointed)
     if outcome is None or asked.comparing is None:
         return _refused("refusal.comparison", "no two values to compare", context, language)
     slots = {
