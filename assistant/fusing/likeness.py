@@ -16,7 +16,7 @@ from assistant.events import Finding, Glimpse
 from assistant.grounding import evidence_of
 from assistant.grounding.questions import Question
 from assistant.grounding.ranking import LEAST
-from assistant.grounding.words import best_likeness, plain, terms, tokens
+from assistant.grounding.words import best_likeness, plain, terms, word_set
 
 UNSEEN = 0.7
 """how well a picture fits that nobody has looked into: it may hold what is asked for"""
@@ -39,9 +39,7 @@ class Text:
 def as_text(text: str) -> Text:
     """A text made ready for comparing."""
     bare = f" {plain(text)} "
-    return Text(
-        frozenset(tokens(text)), terms(text), tuple(Counter(bare[i : i + 3] for i in range(len(bare) - 2)).items())
-    )
+    return Text(word_set(text), terms(text), tuple(Counter(bare[i : i + 3] for i in range(len(bare) - 2)).items()))
 
 
 def trigram_cosine(one: Text, other: Text) -> float:

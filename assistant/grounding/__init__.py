@@ -16,9 +16,9 @@ from assistant.grounding import lexicon, naming, objects, wording
 from assistant.grounding.comparing import Compared, Side, compare
 from assistant.grounding.evidence import NAME_LABEL, Evidence, is_question, seen, told
 from assistant.grounding.questions import MEMORIES, SUMS, Question, read
-from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, shown, sided, title
+from assistant.grounding.ranking import LEAST, RIVAL, Ranked, Shown, at_moment, rank, shown, sided, title, within_reach
 from assistant.grounding.remembering import Found, Memory, remember
-from assistant.grounding.words import best_likeness, concept, is_chinese, plain, tokens
+from assistant.grounding.words import best_likeness, concept, is_chinese, plain, tokens, word_set
 
 evidence_of = seen
 
@@ -200,6 +200,8 @@ def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], 
     for thing, recency in at_moment(asked, memory.things, memory.now_s, memory.in_view):
         if asked.colours and not _has_colour(asked, thing):
             recency *= OTHER_COLOUR
+        if not within_reach(asked, thing, recency):
+            continue
         ranked += sided(asked, rank(asked, thing.evidence, thing.words, recency))
         if unnamed and any(r.score >= LEAST for r in ranked):
             break  # 'how much is it' is about the newest thing that has an answer
@@ -234,7 +236,8 @@ def _in_language(asked: Question, ranked: list[Ranked], language: str) -> list[R
     """Signs in two languages say the same twice: take the one that is spoken, where it is about as good."""
     if asked.wording not in ("place", "title", "company", "order") or not ranked:
         return ranked
-    near = [r for r in ranked if r.score >= 0.8 * ranked[0].score and is_chinese(r.evidence.text) == (language == "zh")]
+    rivals = [r for r in ranked if RIVAL * r.score >= ranked[0].score]
+    near = [r for r in rivals if is_chinese(r.evidence.text) == (language == "zh")]
     return near[:1] + ranked if near else ranked
 
 
@@ -242,15 +245,13 @@ def _from_talk(asked: Question, exchanges: Sequence[Exchange]) -> list[Ranked]:
     """Values out of what was said and heard; only those that a content word of the question names."""
     evidence = [e for e in told(exchanges) if e.kind not in ("block", "sentence")]
     strong = [a.word for a in asked.asked if a.weight >= STRONG]
-    evidence = [
-        e for e in evidence if strong and any(best_likeness(w, frozenset(tokens(e.line))) >= 0.8 for w in strong)
-    ]
+    evidence = [e for e in evidence if strong and any(best_likeness(w, word_set(e.line)) >= 0.8 for w in strong)]
     return rank(asked, evidence, frozenset(), ELSEWHERE)
 
 
 def _worded(asked: Question, evidence: Evidence, language: str) -> tuple[str, ...]:
     """The sentences for a piece of evidence; its label is said only if the question asked for it, in its language."""
-    words = frozenset(tokens(evidence.beside[0])) if evidence.beside else frozenset[str]()
+    words = word_set(evidence.beside[0]) if evidence.beside else frozenset[str]()
     asked_for = any(best_likeness(a.word, words) >= 0.6 for a in asked.asked if a.weight > 0)
     label = wording.label(evidence) if asked_for else ""
     if is_chinese(label) != (language == "zh"):

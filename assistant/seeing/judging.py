@@ -77,13 +77,13 @@ def sharpness(image: Image) -> float:
     rows: NDArray[np.intp] = np.unique(np.linspace(0, height - 4, ROWS, dtype=np.intp))
     sampled = image[rows[:, None] + np.arange(4), : width // 2 * 2, 1].astype(np.float32)
     quads = sampled.reshape(len(rows), 2, 2, width // 2, 2)
-    across = quads[..., 0] + quads[..., 1], quads[..., 0] - quads[..., 1]
-    pairs = (across[0][:, :, 0] + across[0][:, :, 1]) / 4
-    edge = NOISE_EDGE * _noise((across[1][:, :, 0] - across[1][:, :, 1]) / 2) / sqrt(2)
+    sums, differences = quads[..., 0] + quads[..., 1], quads[..., 0] - quads[..., 1]
+    pairs = (sums[:, :, 0] + sums[:, :, 1]) / 4
+    edge = NOISE_EDGE * _noise((differences[:, :, 0] - differences[:, :, 1]) / 2) / sqrt(2)
     return sum(float(np.maximum(0, np.abs(np.diff(pairs, axis=axis)) - edge).mean()) for axis in (1, 2))
 
 
-def _noise(diagonal: NDArray[np.float32]) -> float:
+def _noise(diagonal: NDArray[np.floating]) -> float:
     """The standard deviation of a camera's noise, in levels: that of diagonal differences, (bands, 2, quads), where the
     picture is plainest (Immerkær, Fast noise variance estimation, 1996, takes them all).
     """
