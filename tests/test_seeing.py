@@ -73,7 +73,8 @@ def test_noise_alone_is_blank_and_takes_nothing_from_what_is_there(level, amount
     assert sharpness(covered) < 0.05
     _, glimpse = keep([], Frame(0.0, covered))
     assert glimpse.sharpness == 0.0
-    packed = cv2.imdecode(cv2.imencode(".jpg", covered, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_COLOR)
+    sent = cv2.imencode(".jpg", covered, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+    packed = np.asarray(cv2.imdecode(sent, cv2.IMREAD_COLOR), np.uint8)
     assert blank(thumbnail(packed), sharpness(packed)), "as a webcam sends it"
     written = covered.copy()
     written[20:40:4, 20:80] = (covered[20:40:4, 20:80].astype(int) + 128) % 256
@@ -83,7 +84,7 @@ def test_noise_alone_is_blank_and_takes_nothing_from_what_is_there(level, amount
 @pytest.mark.parametrize("name", ["sticky_note", "receipt_taco", "scissors", "gallery_sign", "handwritten_note"])
 def test_noise_does_not_hide_which_of_two_views_is_sharp(name, shared):
     clear = read_picture(shared / "data" / "images" / f"{name}.jpg")
-    moving = cv2.blur(clear, (15, 1))
+    moving = np.asarray(cv2.blur(clear, (15, 1)), np.uint8)
     assert sharpness(clear) > 1.2 * sharpness(moving) > 0
     assert sharpness(noisy(clear, 4)) > 1.2 * sharpness(noisy(moving, 4))
 

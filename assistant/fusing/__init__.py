@@ -22,6 +22,7 @@ from assistant.fusing.coattention import CoAttended, Patch
 from assistant.fusing.pointing import Pointing, pointings
 from assistant.grounding import Grounds, ground, meant
 from assistant.grounding.questions import MEMORIES, Question, read
+from assistant.grounding.words import is_chinese
 
 __all__ = [
     "MODES",
@@ -268,11 +269,13 @@ def enlarged(part: Image, pixels: int = SHOWN_PX) -> Image:
 def merged(glimpse: Glimpse, again: Sequence[Finding], crop: Box) -> Glimpse:
     """The glimpse with what a second look at a part of it found; boxes of `again` are pixels of the part.
 
-    Of two readings of one line the surer stands. A line that the edge of the part cuts through was read better before.
+    Of two readings of one line the surer stands; what was one line before, and is read as several words now, is one. A
+    line that the edge of the part cuts through was read better before.
     """
     left, top = crop[0], crop[1]
     whole = (f for f in again if f.kind in ("text", "code") and not _is_cut(f, crop, glimpse.size))
     fresh = [replace(f, box=(f.box[0] + left, f.box[1] + top, f.box[2] + left, f.box[3] + top)) for f in whole if f.box]
+    fresh = _in_lines(fresh, [f.box for f in glimpse.findings or () if f.kind == "text" and f.box])
     kept: list[Finding] = []
     for old in glimpse.findings or ():
         rivals = [f for f in fresh if old.kind == f.kind and old.box and f.box and _covers(f.box, old.box)]
@@ -282,6 +285,20 @@ def merged(glimpse: Glimpse, again: Sequence[Finding], crop: Box) -> Glimpse:
         elif not rivals:
             kept.append(old)
     return replace(glimpse, findings=(*kept, *fresh))
+
+
+def _in_lines(findings: Sequence[Finding], lines: Sequence[Box]) -> list[Finding]:
+    """The findings, of text those put together that are parts of one of the lines."""
+    found = list(findings)
+    for line in lines:
+        axis = int(line[3] - line[1] > line[2] - line[0])  # some run from top to bottom
+        boxed = [(f.box[axis], f.box, f) for f in found if f.kind == "text" and f.box and _covers(line, f.box)]
+        if len(boxed) > 1:
+            parts = [f for _, _, f in sorted(boxed, key=lambda part: part[0])]
+            text = ("" if is_chinese("".join(f.text for f in parts)) else " ").join(f.text for f in parts)
+            whole = Finding("text", text, min(f.score for f in parts), coattention.around([box for _, box, _ in boxed]))
+            found = [*(f for f in found if f not in parts), whole]
+    return found
 
 
 def _is_cut(finding: Finding, crop: Box, size: tuple[int, int] | None) -> bool:
