@@ -13,10 +13,23 @@ from decimal import Decimal
 
 from assistant.events import Exchange, Gaze, Glimpse
 from assistant.grounding import lexicon, naming, objects, wording
+from assistant.grounding.colouring import coloured, seen_any
 from assistant.grounding.comparing import Compared, Side, compare
 from assistant.grounding.evidence import NAME_LABEL, Evidence, is_question, seen, told
 from assistant.grounding.questions import MEMORIES, SUMS, Question, read
-from assistant.grounding.ranking import LEAST, RIVAL, Ranked, Shown, at_moment, rank, shown, sided, title, within_reach
+from assistant.grounding.ranking import (
+    LEAST,
+    RIVAL,
+    STRONG,
+    Ranked,
+    Shown,
+    at_moment,
+    rank,
+    shown,
+    sided,
+    title,
+    within_reach,
+)
 from assistant.grounding.remembering import Found, Memory, remember
 from assistant.grounding.words import best_likeness, concept, is_chinese, plain, tokens, word_set
 
@@ -24,10 +37,6 @@ evidence_of = seen
 
 __all__ = ["Evidence", "Grounds", "asks_to_see", "evidence_of", "forgetting", "ground", "meant", "unread"]
 
-SECOND_COLOUR = 0.6
-"""A colour with less than this share of the main one's is not named beside it."""
-STRONG = 0.3
-"""A content word of this weight says which thing or which value is meant."""
 OTHER_COLOUR = 0.45
 """What a thing counts that has not the colour the question speaks of."""
 PERSONAL = frozenset("colour describe thing name title place lines role".split())
@@ -94,9 +103,9 @@ def ground(
         return _grounded(asked, found, context)
     if not sight and not asked.pointing and not asked.talk:
         return Grounds("chat", (), (), "chat: nothing has been seen and nothing is pointed at", context, None)
-    return _refused(
-        "refusal.said" if asked.talk else "refusal.sight", f"{asked.wording}: nothing fits", context, language
-    )
+    unknown = asked.wording == "colour" and seen_any(memory)
+    name = "refusal.said" if asked.talk else "refusal.which" if unknown else "refusal.sight"
+    return _refused(name, f"{asked.wording}: nothing fits", context, language)
 
 
 def _grounded(asked: Question, found: Found, context: str) -> Grounds:
@@ -192,7 +201,7 @@ def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], 
     if (named := objects.answered(asked, view, size, language)) is not None:
         return [Ranked(e, e.score) for e in named[0]], named[1]
     if asked.wording == "colour":
-        return _coloured(asked, memory, language)
+        return coloured(asked, memory, language)
     if asked.wording in ("describe", "thing"):
         return _described(asked, memory, language)
     ranked: list[Ranked] = []
@@ -277,31 +286,6 @@ _FRAMES = {
     "lines": "lines", "word": "lines", "order": "lines", "date": "date", "name": "name", "role": "role",
     "place": "name", "title": "name", "company": "name", "whether": "whether",
 }  # fmt: skip
-
-
-def _coloured(asked: Question, memory: Memory, language: str) -> Found | None:
-    """The main colours: of the thing that stands out, or of the picture where its background is asked for."""
-    if asked.past:
-        readings = [thing.evidence for thing, _ in at_moment(asked, memory.things, memory.now_s, memory.in_view)]
-    else:
-        readings = [evidence for _, evidence in memory.sight if any(e.kind == "colour" for e in evidence)][-1:]
-    view = [e for reading in readings for e in reading]
-    things = [t.box for t in objects.meant(asked, view)]
-    if mine := [e for e in view if e.kind == "colour" and e.box is not None and e.box == next(iter(things), None)]:
-        return _in_colours(mine, language)
-    boxes = {e.box for e in view if e.kind == "object"}
-    colours = [e for e in view if e.kind == "colour" and (e.box is None or e.box not in boxes)]
-    around = any(a.word in lexicon.words("around") for a in asked.asked)
-    whole, thing = [c for c in colours if c.box is None], [c for c in colours if c.box is not None]
-    chosen = (whole or thing) if around else (thing or whole)
-    return _in_colours(chosen, language) if chosen else None
-
-
-def _in_colours(chosen: Sequence[Evidence], language: str) -> Found:
-    """The first of the colours, and the second where it is about as large."""
-    chosen = [c for c in chosen if c.score >= SECOND_COLOUR * chosen[0].score][:2]
-    joined = wording.listed([wording.colour(c.text, language) for c in chosen], language)
-    return [Ranked(c, c.score) for c in chosen], wording.sentences("grounds.colour", language, {"x": joined})
 
 
 def _described(asked: Question, memory: Memory, language: str) -> Found | None:

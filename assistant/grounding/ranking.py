@@ -17,6 +17,8 @@ from assistant.grounding.words import best_likeness, concept, plain, tokens, wor
 
 LEAST = 0.5
 """A piece below it answers nothing: better to say that it cannot be seen."""
+STRONG = 0.3
+"""A content word of this weight says which thing or which value is meant."""
 NAMED = 0.6
 """likeness of a word to one of the question's from which on it names what is asked for"""
 RIVAL = 1.25
