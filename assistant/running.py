@@ -337,12 +337,14 @@ def tell_gaps(devices: Devices, log: EventLog) -> None:
 
 
 def read_costs(path: Path | None) -> Costs:
-    """A cost table: a JSON object of seconds, as `{"mind.reply.first": 0.1}`. Raises ConfigError."""
+    """A cost table: a JSON object of seconds, as `{"mind.reply.first": 0.1}`, or what `bench turns --json` wrote, which
+    holds one. Raises ConfigError.
+    """
     if path is None:
         return {}
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): float(seconds) for key, seconds in table.items()}
+        return {str(key): float(seconds) for key, seconds in table.get("costs", table).items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ConfigError(f'wanted a table of costs like {{"mind.reply.first": 0.1}} in {path}, {error}') from error
 
