@@ -15,6 +15,7 @@ from random import Random
 import numpy as np
 
 from assistant.backends.pictures import read_picture
+from assistant.demo.draw import draw
 from assistant.events import Frame, Image, Word, Words
 
 WIDTH, HEIGHT = 320, 240
@@ -171,6 +172,34 @@ def scenes(shared: Path, count: int) -> list[Scene]:
     """So many scenes made from the shared photographs."""
     pictures = [fitted(read_picture(path), 320, 320) for path in sorted((shared / "data" / "images").glob("*.jpg"))]
     return [make(seed, pictures) for seed in range(count)]
+
+
+def write_memory(folder: Path, count: int, held_s: float = 5.0) -> None:
+    """Clips in which four groceries with made-up labels are shown one after the other, with `qa.jsonl` about what is in
+    view and what was: questions of which the ways of fusing send other views.
+    """
+    import cv2
+
+    rows: list[dict[str, object]] = []
+    for number in range(count):
+        drawn = [draw(7 * number + part) for part in range(2)]
+        things = [thing for scene in drawn for thing in scene.things]
+        name = f"shelf{number:02d}.avi"
+        film = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*"MJPG"), 5.0, (640, 480))
+        for picture in (picture for scene in drawn for picture in scene.pictures):
+            for _ in range(int(5 * held_s)):
+                film.write(np.ascontiguousarray(picture[:, :, ::-1]))
+        film.release()
+        asked = [
+            ("how much is it", things[3].price), ("how much is this one now", things[3].price),
+            ("how much was the first one", things[0].price), ("how much was the one before", things[2].price),
+            (f"what did i show you before the {things[2].name.lower()}", things[1].name),
+            ("when does the second one expire", things[1].best_before),
+            ("这个多少钱", things[3].price), ("第一个多少钱", things[0].price), ("刚才那个多少钱", things[2].price),
+        ]  # fmt: skip
+        rows += [{"video": name, "question": q, "answers": [a], "kind": "read"} for q, a in asked]
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    (folder / "qa.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write(folder: Path, made: Sequence[Scene]) -> None:
