@@ -17,7 +17,7 @@ from assistant.backends import load
 from assistant.backends.pictures import read_picture
 from assistant.backends.scripted import PLANTED, ScriptedEncoder
 from assistant.events import Box, Finding, Glimpse, Image
-from assistant.fusing import MODES, choose_mode, cut, focus, fuse, merged, patches
+from assistant.fusing import MODES, choose_mode, cut, focus, fuse, likeness, merged, patches
 from assistant.fusing.attention import Query, attend, softmax
 from assistant.fusing.coattention import Patch, coattend, crop, cuts, of_regions, of_vectors
 from assistant.fusing.late import context, disagreements, overlap
@@ -357,3 +357,21 @@ def test_the_focus_of_attention_over_what_was_leaves_out_what_came_after() -> No
     memory = [seen(i, name, at_s=10.0 * i) for i, name in enumerate(("OAT MILK", "APPLE JUICE", "PLUM JAM"), 1)]
     found = focus("what did the milk cost", memory[1], memory, mode="attention", now_s=40.0)
     assert found.first is memory[0]
+
+
+def test_attention_holds_few_of_an_hour_of_views_against_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted, not timed."""
+    memory = [replace(seen(i, f"SHELF {i}", f"ROW {i % 7}", at_s=9.0 * i), features=None) for i in range(400)]
+    memory[77] = replace(seen(77, "PLUM MARMALADE", at_s=693.0), features=None)
+    compared = 0
+
+    def counted(one: Glimpse, other: Glimpse) -> float:
+        nonlocal compared
+        compared += 1
+        return alike(one, other)
+
+    alike = likeness.alike
+    monkeypatch.setattr(likeness, "alike", counted)
+    taken = attend(Query(read("when did you see the marmalade")), memory, 3700.0)
+    assert taken[0].glimpse is memory[77] and len(taken) == 4
+    assert compared < 250
