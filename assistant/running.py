@@ -92,7 +92,7 @@ def options(config: Config, slot: str, name: str) -> dict[str, Any]:
         own.setdefault("seed", config.assistant.seed)
     if name in ("llama", "smart_turn"):
         own.setdefault("store", store_settings(config))
-    if name in ("whisper", "transformers", "coqui", "siglip", "clip"):
+    if name in ("whisper", "transformers", "openai", "coqui", "siglip", "clip"):
         own.setdefault("offline", config.assistant.offline)
     return own
 
@@ -169,6 +169,9 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
     else:
         endpointing, workers = await asyncio.gather(judging, asyncio.gather(*loading.values()))
     judge, chosen["endpointing"] = endpointing
+    for slot, worker in zip(loading, workers, strict=True):
+        if note := getattr(worker.model, "note", ""):
+            chosen[slot] = replace(chosen[slot], why=f"{chosen[slot].why}; {note}")
     activity = load("activity", chosen["activity"].name, **options(config, "activity", chosen["activity"].name))
     return Engines(activity, judge, chosen=chosen, **dict(zip(loading, workers, strict=True)))
 
