@@ -145,6 +145,7 @@ class Models(Section):
     """[models]: where weights are kept and may come from."""
 
     folder: str
+    folders: list[str]
     wheels: list[str]
     index: str
 

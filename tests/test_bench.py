@@ -13,7 +13,8 @@ from assistant.commands import app
 from assistant.config import load_config
 from assistant.errors import EngineError, OutputError
 from assistant.events import Frame
-from assistant.running import load_engines, read_costs
+from assistant.hiring import load_engines
+from assistant.running import read_costs
 from assistant.seeing import keep
 from assistant.sessions import idling
 from assistant.sessions.counting import count

@@ -22,8 +22,9 @@ from assistant.backends.pictures import PictureCamera, VideoCamera
 from assistant.errors import OutputError
 from assistant.eventlog import Event
 from assistant.events import HEARING_RATE_HZ, Block, Image
+from assistant.hiring import Engines
 from assistant.pacing import Clock
-from assistant.running import Engines, talk_over
+from assistant.running import talk_over
 from assistant.talk import Devices
 
 if TYPE_CHECKING:

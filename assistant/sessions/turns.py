@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from assistant import pacing
 from assistant.backends.pictures import read_picture
 from assistant.errors import ConfigError
+from assistant.hiring import load_engines
 from assistant.pacing import Costs
-from assistant.running import load_engines
 from assistant.sessions.counting import count
 from assistant.sessions.idling import cold_start_s, idle_shares, memory_mb
 from assistant.sessions.latency import Latencies, hold_talks
