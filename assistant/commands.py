@@ -66,7 +66,14 @@ def run(
     *,
     pace: Annotated[Literal["real", "fast"], typer.Option(help="fast: sound files only, in virtual time")] = "real",
     costs: Annotated[Path | None, typer.Option(metavar="FILE", help="what work costs at --pace fast")] = None,
-    events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every event as it happens")] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="write every event as it happens, what is said and read too: your own log, of which 'forget that' and "
+            "--no-memory delete nothing",
+        ),
+    ] = None,
     plain: IsPlain = False,
 ) -> None:
     """Talk over this machine's microphone, camera and loudspeaker."""

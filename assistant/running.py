@@ -26,6 +26,7 @@ from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Words
+from assistant.grounding import evidence_of
 from assistant.hearing import TurnTaking
 from assistant.hiring import Engines, engage, language_of, load_engines, prepare
 from assistant.muting import END, SwitchedMicrophone
@@ -105,6 +106,7 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
             album=album,
             captioner=_captioner(config, engines, devices, transcriber),
             memory=config.assistant.memory,
+            learned=evidence_of,  # now, and not of an hour's glimpses when a question comes
         ),
     )
 

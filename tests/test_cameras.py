@@ -192,6 +192,25 @@ def test_at_real_pace_a_video_is_decoded_before_it_is_asked_for(tmp_path: Path) 
     assert run(main(), fast=False) >= 25
 
 
+def test_at_real_pace_a_camera_never_starts_again_for_a_clock_that_fell_behind(tmp_path: Path) -> None:
+    async def main() -> None:
+        clock, camera = Clock(), VideoCamera(film(tmp_path / "a.avi", 100, 50.0))
+        clock.start()
+        camera.frame(0.0)
+        while camera._video.reached_s < 0.4:
+            await asyncio.sleep(0.01)
+            assert clock.now_s() < 10
+        frame, grabbed = camera.frame(0.1), camera._video._count
+        camera.close()
+        assert frame is not None and frame.at_s >= 0.4
+        assert grabbed >= 20
+        again = camera._video.advance(0.1)
+        camera._video.close()
+        assert again.at_s <= 0.1, "who reads a video at no pace may go back"
+
+    run(main(), fast=False)
+
+
 def test_real_videos(shared: Path) -> None:
     videos = sorted((shared / "data" / "video").glob("*.mp4"))
     assert videos

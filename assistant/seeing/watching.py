@@ -41,7 +41,7 @@ class Sight:
 
     senses: what looks besides the eyes (a detector). encoder: makes vectors of pictures. album: keeps pictures on disk;
     without one what memory cannot hold is gone. captioner: describes pictures while nobody talks. memory: False drops
-    what is older than a few seconds.
+    what is older than a few seconds. learned: is called with a glimpse whenever more is known of it.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Sight:
         album: Worker[Album] | None = None,
         captioner: Captioner | None = None,
         memory: bool = True,
+        learned: Callable[[Glimpse], object] = lambda _: None,
     ) -> None:
         self.encoder = encoder
         self.gaze: Gaze | None = None
@@ -71,6 +72,7 @@ class Sight:
         self._captioner = captioner
         self._captioning: asyncio.Task[None] | None = None
         self._memory = memory
+        self._learned = learned
         self._reading: dict[int, asyncio.Task[Glimpse]] = {}
         self._failed: set[int] = set()
         self._storing: dict[int, asyncio.Task[None]] = {}
@@ -255,6 +257,7 @@ class Sight:
     def _learn(self, glimpse: Glimpse, **news: Any) -> Glimpse:
         """Put what a sense found into the memory, if the glimpse is still there; the glimpse with it."""
         known = replace(self.newest(glimpse), **news)
+        self._learned(known)
         self._conversation.glimpses = [known if g.id == known.id else g for g in self._conversation.glimpses]
         return known
 
