@@ -44,10 +44,9 @@ def options(config: Config, slot: str, name: str, choice: Choice | None = None) 
     if choice is not None and choice.model:
         asked = {"model": choice.model, **choice.options, **asked}
     weights = models.called(name, str(asked.get("model", "")))
-    known = {*weights.options, *weights.paths} - {"model"} if weights is not None else set[str]()
-    own = {
-        key: value for key, value in table.items() if key not in known
-    } | asked  # no default over what the model wants
+    wants = {*weights.options, *weights.paths} if weights is not None else set[str]()
+    own = {key: value for key, value in table.items() if key not in wants}  # no default over what the model wants
+    own = {**({"model": table["model"]} if "model" in table else {}), **own, **asked}
     own = models.resolved(slot, name, own, store_settings(config))
     if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
