@@ -366,3 +366,96 @@ def word_tokenizer(words: tuple[str, ...]) -> Any:
     )
     marks = {"bos_token": "<begin>", "eos_token": "<end>", "pad_token": "<pad>", "unk_token": "<unknown>"}
     return PreTrainedTokenizerFast(tokenizer_object=core, **marks)
+
+
+GGUF_CONTROL = ["<|im_start|>", "<|im_end|>", "<fake_token_around_image>", "<global-img>", "<image>"]
+"""What ChatML writes around messages, and what SmolVLM's family writes around pictures."""
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def random_gguf(file: Path, *, width: int = 32, layers: int = 2, architecture: str = "llama") -> Path:
+    """A text model for llama.cpp whose words are bytes."""
+    import gguf
+    from tokenizers import pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [*letters, "ĊĊ", *GGUF_CONTROL]  # two line ends in one: SmolVLM's pictures begin with them
+    writer = gguf.GGUFWriter(file, architecture)
+    writer.add_name("random")
+    writer.add_context_length(4096)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(2 * width)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(width // 2)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    kinds = [gguf.TokenType.NORMAL] * (len(letters) + 1) + [gguf.TokenType.CONTROL] * len(GGUF_CONTROL)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(["Ċ Ċ"])
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHATML)
+    shapes = {"token_embd.weight": (len(tokens), width), "output_norm.weight": (width,)}
+    shapes["output.weight"] = (len(tokens), width)
+    for i in range(layers):
+        narrow, wide = (width // 2, width), (2 * width, width)
+        block = {"attn_norm": (width,), "attn_q": (width, width), "attn_k": narrow, "attn_v": narrow}
+        block |= {"attn_output": (width, width), "ffn_norm": (width,), "ffn_gate": wide, "ffn_up": wide}
+        block |= {"ffn_down": (width, 2 * width)}
+        shapes |= {f"blk.{i}.{name}.weight": shape for name, shape in block.items()}
+    return _write_gguf(writer, file, shapes)
+
+
+def random_mmproj(file: Path, *, text_width: int = 32, width: int = 32, layers: int = 1) -> Path:
+    """A projector of SmolVLM's kind for pictures of 32 x 32 in patches of 8 x 8, for a model of `text_width`."""
+    import gguf
+
+    writer = gguf.GGUFWriter(file, "clip")
+    writer.add_clip_has_vision_encoder(True)
+    writer.add_clip_projector_type("idefics3")
+    writer.add_vision_image_size(32)
+    writer.add_vision_preproc_image_size(64)
+    writer.add_vision_patch_size(8)
+    writer.add_vision_embedding_length(width)
+    writer.add_vision_feed_forward_length(2 * width)
+    writer.add_vision_block_count(layers)
+    writer.add_vision_head_count(2)
+    writer.add_vision_attention_layernorm_eps(1e-6)
+    writer.add_vision_projection_dim(text_width)
+    writer.add_vision_image_mean([0.5] * 3)
+    writer.add_vision_image_std([0.5] * 3)
+    writer.add_vision_use_gelu(True)
+    writer.add_vision_projector_scale_factor(2)
+    shapes: dict[str, tuple[int, ...]] = {"v.patch_embd.weight": (width, 3, 8, 8), "v.patch_embd.bias": (width,)}
+    shapes |= {"v.position_embd.weight": (16, width), "v.post_ln.weight": (width,), "v.post_ln.bias": (width,)}
+    for i in range(layers):
+        block = {name: (width, width) for name in ("attn_q", "attn_k", "attn_v", "attn_out")}
+        block |= {"ln1": (width,), "ln2": (width,), "ffn_up": (2 * width, width), "ffn_down": (width, 2 * width)}
+        for name, shape in block.items():
+            shapes |= {f"v.blk.{i}.{name}.weight": shape, f"v.blk.{i}.{name}.bias": shape[:1]}
+    shapes["mm.model.fc.weight"] = (text_width, 4 * width)
+    return _write_gguf(writer, file, shapes)
+
+
+def _write_gguf(writer: Any, file: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for name, shape in shapes.items():
+        is_norm = name.endswith("weight") and len(shape) == 1
+        writer.add_tensor(name, (np.ones(shape) if is_norm else rng.normal(0, 0.3, shape)).astype(np.float32))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    writer.write_header_to_file(file)
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from assistant.errors import ConfigError
 from assistant.events import Block, Box, Finding, Frame, Image, Matrix, Phrase, Played, Samples, Vector, Words
+from assistant.privacy import keep_quiet
 
 Stop = Callable[[], bool]
 """True once nobody wants the result any more; engines ask per token and per prefill chunk."""
@@ -62,6 +63,15 @@ class Recogniser(Protocol):
     def start(self, language: str) -> Any: ...
     def feed(self, segment: Any, pcm: Samples) -> Words | None: ...
     def finish(self, segment: Any) -> Words: ...
+
+
+@runtime_checkable
+class Spots(Protocol):
+    """A recogniser that can ask itself once more about a finished segment, where only a few phrases are likely."""
+
+    def spot(self, segment: Any, phrases: Sequence[str]) -> str | None:
+        """The likeliest of the phrases; None where what was heard at first is plainly more likely."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +279,7 @@ ENGINES: dict[str, dict[str, str]] = {
     "mind": {
         "llama": "llama:Llama",
         "transformers": "transformers:Transformers",
+        "openai": "openai:OpenAI",
         "scripted": "scripted:ScriptedMind",
     },
     "eyes": {"ocr": "ocr:Ocr", "scripted": "scripted:ScriptedEyes"},
@@ -302,6 +313,7 @@ def find(slot: str, name: str) -> type[Any]:
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(known)}"
         raise ConfigError(f"wanted a known {slot}, got '{name}'; {hint}")
     module, cls = known[name].split(":")
+    keep_quiet()
     return getattr(import_module(f"assistant.backends.{module}"), cls)
 
 
