@@ -184,7 +184,7 @@ def look(
 @configured()
 def devices(config: Config) -> None:
     """List the microphones and loudspeakers of this machine."""
-    from assistant.backends.sounddevice import list_devices
+    from assistant.backends.portaudio import list_devices
 
     found = list_devices()
     if found:

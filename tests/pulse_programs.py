@@ -14,9 +14,10 @@ import numpy as np
 
 from assistant.backends.devices import open_microphone, open_speaker, without_echo
 from assistant.backends.files import read_sound
-from assistant.backends.sounddevice import STARTING_S, Microphone, Speaker, list_devices
-from assistant.errors import AssistantError
-from assistant.events import Phrase
+from assistant.backends.portaudio import list_devices
+from assistant.backends.sounddevice import Microphone, Speaker
+from assistant.errors import AssistantError, DeviceError
+from assistant.events import Block, Phrase
 from assistant.pacing import Clock
 
 PATIENCE_S = 10.0
@@ -72,7 +73,7 @@ async def speak(out: Path, sound: Path) -> None:
     sounding = speaker.sounding
     await asyncio.sleep(1.0)
     given = speaker.given()
-    latency_s = speaker._stream.latency
+    latency_s = speaker._stream.latency_s
     speaker.close()
     np.savez(
         out,
@@ -105,23 +106,63 @@ async def devices(out: Path) -> None:
     leave(out, [[d.name for d in found], [list(d.default) for d in found], said])
 
 
-async def lose(out: Path) -> None:
-    """Listen and speak until the sound server is gone."""
-    clock = Clock()
-    microphone, speaker = Microphone(None, clock), Speaker(None, clock)
-    said = []
-    try:
+async def lose(out: Path, sound: Path, device: str | None = None) -> None:
+    """Speak and listen while the sound card is taken away and given back; then hear what is played into it."""
+    clock, told, blocks, came = Clock(), list[tuple[str, float]](), list[Block](), list[float]()
+    microphone, speaker = Microphone(device, clock), Speaker(device, clock)
+    changed = asyncio.Event()
+
+    def note(what: str) -> None:
+        told.append((what, clock.now_s()))
+        changed.set()
+
+    async def listen() -> None:
         async for block in microphone.blocks():
-            if block.at_s == STARTING_S + 0.5:
-                print("ready", flush=True)
-    except AssistantError as error:
-        said.append(str(error))
+            blocks.append(block)
+            came.append(clock.now_s())
+
+    async def until(count: int) -> None:
+        while len(told) < count:
+            changed.clear()
+            await changed.wait()
+
+    microphone.on_lost, speaker.on_lost = lambda line: note(line), lambda line: note(line)
+    microphone.on_back, speaker.on_back = lambda: note("microphone back"), lambda: note("loudspeaker back")
+    listening = asyncio.create_task(listen())
+    phrase = Phrase("speech", read_sound(sound), 16_000, ())
+    await asyncio.sleep(1.0)
+    await clock.until(await speaker.play(phrase) + 1.0)
+    print("ready", flush=True)
     try:
-        await speaker.play(tone(2.0, 16_000))
         await speaker.drain()
-    except AssistantError as error:
-        said.append(str(error))
-    leave(out, said)
+    except DeviceError as error:
+        note(str(error))
+    (first,) = speaker.stop()
+    await until(3)
+    waiting = asyncio.create_task(speaker.play(phrase))
+    await asyncio.sleep(1.0)
+    waited = not waiting.done()
+    print("lost", flush=True)
+    await until(5)
+    began_s = await waiting
+    await speaker.drain()
+    (second,) = speaker.stop()
+    print("back", flush=True)
+    await asyncio.sleep(5.0)
+    microphone.close()
+    await listening
+    speaker.close()
+    np.savez(
+        out,
+        pcm=np.concatenate([b.pcm for b in blocks]),
+        at_s=[b.at_s for b in blocks],
+        came=came,
+        what=[what for what, _ in told],
+        when=[at_s for _, at_s in told],
+        played=[first.samples, second.samples],
+        waited=waited,
+        began_s=began_s,
+    )
 
 
 async def pause(out: Path, sound: Path) -> None:
@@ -167,4 +208,4 @@ async def pause(out: Path, sound: Path) -> None:
 PROGRAMS = {"hear": hear, "speak": speak, "devices": devices, "lose": lose, "pause": pause}
 
 if __name__ == "__main__":
-    asyncio.run(PROGRAMS[sys.argv[1]](*map(Path, sys.argv[2:])))
+    asyncio.run(PROGRAMS[sys.argv[1]](*map(Path, sys.argv[2:4]), *sys.argv[4:]))

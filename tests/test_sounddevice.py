@@ -11,6 +11,7 @@ import sys
 import time
 from ctypes.util import find_library
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pulse
@@ -57,9 +58,14 @@ def start(card: pulse.PulseAudio, *args: str | Path) -> "subprocess.Popen[str]":
     """Start a program and wait until it is ready."""
     command = [sys.executable, "-W", "error", str(PROGRAMS), *map(str, args)]
     program = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert program.stdout is not None
-    assert program.stdout.readline() == "ready\n", program.communicate()[1]
+    wait_for(program, "ready")
     return program
+
+
+def wait_for(program: "subprocess.Popen[str]", line: str) -> None:
+    """Wait until a program says so."""
+    assert program.stdout is not None
+    assert program.stdout.readline() == f"{line}\n", program.communicate()[1]
 
 
 # ---------------------------------------------------------------- with a sound card
@@ -168,19 +174,60 @@ def test_devices_are_found_by_number_by_name_and_by_default(card: pulse.PulseAud
         assert line.endswith("there is none; choose one that `assistant devices` lists")
 
 
-def test_a_sound_card_that_goes_away_is_told(tmp_path: Path) -> None:
+def lost_and_found(told: Any, length: int) -> None:
+    """What holds of a program that lost the sound card and got it back, however that happened."""
+    what = [str(line) for line in told["what"]]
+    cut = "wanted to be heard to the end, the loudspeaker went away; plug it in again"
+    assert sorted(line.split(" '")[0] for line in what[:3]) == sorted([cut, "the loudspeaker", "the microphone"])
+    assert all(line == cut or line.endswith("is gone; plug it in, it is waited for") for line in what[:3])
+    assert sorted(what[3:]) == ["loudspeaker back", "microphone back"]
+    first, second = told["played"]
+    assert 0.5 * RATE_HZ < first < length and second == length
+    assert told["waited"] and told["began_s"] > told["when"][2] + 1.0
+
+    # the microphone's samples kept the time: silence while it was gone, and afterwards what was heard
+    assert np.allclose(told["at_s"], np.arange(len(told["at_s"])) / 100)
+    late = told["came"] - told["at_s"]
+    assert np.median(late[-100:]) == pytest.approx(np.median(late[:50]), abs=0.15)
+    gone = slice(round(100 * (told["when"][2] + 0.3)), round(100 * (min(told["when"][3:]) - 0.5)))
+    assert not told["pcm"].reshape(-1, 160)[gone].any()
+
+
+def test_a_sound_card_that_is_unplugged_is_told_waited_for_and_taken_back(speech: Path, tmp_path: Path) -> None:
+    out, wav = tmp_path / "told.npz", tmp_path / "monitor.wav"
     (tmp_path / "server").mkdir()
     with pulse.pulse_audio(tmp_path / "server") as card:
-        out = tmp_path / "said.json"
-        with start(card, "lose", out) as program:
-            card.server.kill()
+        with card.recording(wav), start(card, "lose", out, speech, "default") as program:
+            card.unplug()
+            wait_for(program, "lost")
+            card.plug()
+            wait_for(program, "back")
+            card.play(speech).wait(30)
             program.communicate(timeout=30)
-    heard, spoke = json.loads(out.read_text())
-    assert "microphone" in heard
-    assert "loudspeaker" in spoke
-    for line in (heard, spoke):
-        assert "it has been gone for" in line
-        assert line.endswith("plug it in and start again")
+    told, length = np.load(out), len(read(speech))
+    lost_and_found(told, length)
+    sounded = np.flatnonzero(np.abs(read(wav)) > 0.001)
+    assert told["played"][0] / RATE_HZ == pytest.approx((sounded[-1] - sounded[0]) / 48_000, abs=0.1)
+    begin, alike = found(read(speech), told["pcm"])
+    assert alike > 0.9 and begin / RATE_HZ > told["began_s"] + length / RATE_HZ - 0.3
+
+
+def test_a_sound_server_that_is_started_again_is_found_again(speech: Path, tmp_path: Path) -> None:
+    out, folder = tmp_path / "told.npz", tmp_path / "server"
+    folder.mkdir()
+    with pulse.pulse_audio(folder) as card, start(card, "lose", out, speech) as program:
+        card.server.kill()
+        card.server.wait(10)
+        wait_for(program, "lost")
+        again = pulse.start(folder)
+        try:
+            again.plug()
+            wait_for(program, "back")
+            program.communicate(timeout=30)
+        finally:
+            again.server.terminate()
+            again.server.wait(10)
+    lost_and_found(np.load(out), len(read(speech)))
 
 
 # ---------------------------------------------------------------- without one
