@@ -299,7 +299,7 @@ async def talk_over(
     )
     if switched.deaf:
         log.emit("muted", on=True)
-    tell_gaps(devices, log)
+    tell_troubles(devices, log)
 
     def on_key(key: str) -> None:
         if key.lower() == END:
@@ -320,16 +320,19 @@ async def talk_over(
     return talk
 
 
-def tell_gaps(devices: Devices, log: EventLog) -> None:
-    """Have the log told when a sound card was away for a moment, where the devices notice."""
+def tell_troubles(devices: Devices, log: EventLog) -> None:
+    """Have the log told when a sound card was away for a moment, is lost or is back, where the devices notice."""
 
-    def teller(where: str, what: str) -> Callable[[float], None]:
-        return lambda gap_s: log.emit("trouble", where=where, message=what.format(gap_s), kept_going=True)
+    def teller(where: str, what: str) -> Callable[..., None]:
+        return lambda *told: log.emit("trouble", where=where, message=what.format(*told), kept_going=True)
 
     microphone: Any = getattr(devices.microphone, "source", devices.microphone)
     speaker: Any = devices.speaker
     if hasattr(microphone, "on_gap"):
         microphone.on_gap = teller("microphone", "{:.2f} s of sound went missing; they count as silence")
+    for where, device, name in (("microphone", microphone, "microphone"), ("speaker", speaker, "loudspeaker")):
+        if hasattr(device, "on_lost"):
+            device.on_lost, device.on_back = teller(where, "{}"), teller(where, f"the {name} is back")
     if hasattr(speaker, "on_gap"):
         speaker.on_gap = teller("speaker", "the sound card paused for {:.2f} s; the voice went on where it was")
 
