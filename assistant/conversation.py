@@ -51,7 +51,11 @@ TROUBLES = 3
 # ---------------------------------------------------------------- the loop
 
 
-async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) -> None:
+async def converse(
+    talk: Talk,
+    level: Callable[[Block], None] = lambda _: None,
+    checked: Callable[[Block, float], None] = lambda *_: None,
+) -> None:
     """Talk until the microphone ends. Raises AssistantError when three turns in a row failed.
 
     A device that is lost is waited for, and told of once nobody speaks.
@@ -83,6 +87,7 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
                 busy=busy,
                 missing=missing,
                 level=level,
+                checked=checked,
                 outlook=talk.outlook,
             )
             async with aclosing(listening) as events:

@@ -31,6 +31,7 @@ from assistant.hearing import TurnTaking
 from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
 from assistant.seeing import Captioner, Sight
+from assistant.soundcheck import SoundCheck, check
 from assistant.talk import Devices, Models, Rules, Talk
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
@@ -309,7 +310,7 @@ async def talk_over(
 
     try:
         with keys(on_key) if keys is not None else nullcontext():
-            await converse(talk, level)
+            await converse(talk, level, sound_check(switched, devices.speaker, log))
     finally:
         log.emit("done", exchanges=len(talk.conversation.exchanges), seconds=round(clock.now_s(), 3))
         with ExitStack() as closing:
@@ -318,6 +319,24 @@ async def talk_over(
             closing.callback(devices.camera.close)
             closing.callback(devices.speaker.close)
     return talk
+
+
+def sound_check(microphone: SwitchedMicrophone, speaker: Speaker, log: EventLog) -> Callable[[Block, float], None]:
+    """What is told of every window that is heard, with its probability of speech, and has the log told once where the
+    microphone is muted, too loud or too quiet. What the user muted, what our own voice is in and recordings do not count.
+    """
+    state = SoundCheck()
+    real = getattr(microphone.source, "in_room", True)
+
+    def checked(window: Block, p_voice: float) -> None:
+        nonlocal state
+        if not real or microphone.deaf or microphone.lost or speaker.sounding:
+            return
+        state, fault = check(state, window.pcm if window.raw is None else window.raw, p_voice)
+        if fault is not None:
+            log.emit("trouble", where="microphone", message=f"{fault.found}; {fault.advice}", kept_going=True)
+
+    return checked
 
 
 def tell_troubles(devices: Devices, log: EventLog) -> None:

@@ -52,15 +52,6 @@ class PulseAudio:
         for module in ("module-remap-source", "module-null-sink"):
             self.control("unload-module", module)
 
-    @contextmanager
-    def deaf(self) -> Iterator[None]:
-        """The microphone alone does not get on."""
-        for state in ("1", "0"):
-            for name in ("vmic", "micfeed.monitor"):
-                self.control("suspend-source", name, state)
-            if state == "1":
-                yield
-
     def play(self, sound: Path) -> subprocess.Popen[bytes]:
         """Play a file into the virtual microphone."""
         return subprocess.Popen(["paplay", "-d", "micfeed", str(sound)], env=self.env)
@@ -77,12 +68,12 @@ class PulseAudio:
             recorder.wait(10)
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
-        """Neither the loudspeaker nor the microphone gets on, as when a machine turns to something else."""
-        devices = (("sink", "spk"), ("source", "vmic"), ("sink", "micfeed"))
+    def suspended(self, *devices: str) -> Iterator[None]:
+        """These do not get on, as when a machine turns to something else; all of them where none is named."""
+        kinds = {"spk": "sink", "vmic": "source", "micfeed": "sink"}
         for state in ("1", "0"):
-            for kind, name in devices:
-                self.control(f"suspend-{kind}", name, state)
+            for name in devices or kinds:
+                self.control(f"suspend-{kinds[name]}", name, state)
             if state == "1":
                 yield
 
