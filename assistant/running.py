@@ -323,7 +323,7 @@ async def talk_over(
 
 def sound_check(microphone: SwitchedMicrophone, speaker: Speaker, log: EventLog) -> Callable[[Block, float], None]:
     """What is told of every window that is heard, with its probability of speech, and has the log told once where the
-    microphone is muted, too loud or too quiet. What the user muted, what our own voice is in and recordings do not count.
+    microphone is muted, too loud or too quiet. Recordings do not count, nor what the user muted or our own voice is in.
     """
     state = SoundCheck()
     real = getattr(microphone.source, "in_room", True)

@@ -147,6 +147,6 @@ def test_a_microphone_that_goes_away_is_told_of_aloud(card, tmp_path):
             time.sleep(3)  # real time: it speaks
 
     logged = live(card, log, talk)
-    assert [e["where"] for e in logged if e["type"] == "trouble"][0] == "microphone"
+    assert next(e["where"] for e in logged if e["type"] == "trouble") == "microphone"
     heard, rate_hz = soundfile.read(wav, dtype="float32")
     assert (np.abs(heard) > 0.02).sum() > 0.2 * rate_hz
