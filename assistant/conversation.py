@@ -31,7 +31,7 @@ from assistant.events import (
     Words,
     join_words,
 )
-from assistant.floor import is_echo, judge_pause, take, went_on_after_all
+from assistant.floor import is_echo, judge_pause, over_a_reply, take, went_on_after_all
 from assistant.fusing import Fusion
 from assistant.hearing import hear
 from assistant.interrupting import Claim, Judged, is_stop
@@ -280,11 +280,12 @@ async def reply(talk: Talk, draft: Draft) -> None:
     """Recognise, look, think, and speak phrase by phrase; in the end commit what was heard."""
     clock, speaker, marks, log = talk.clock, talk.devices.speaker, draft.marks, draft.log
     said, fusion, text = "", Fusion("none", ""), ReplyText()
-    cool(talk)
+    warm(talk, talk.models.transcriber.latest.text)
     try:
         words = await understand(talk, draft)
+        cool(talk)
         said, marks.recognise_s = words.text, clock.now_s()
-        stops = draft.claim is not None and is_stop(words)
+        stops = draft.claim is not None and is_stop(await over_a_reply(talk, draft.segments))
         if not said or stops or is_echo(talk, words, draft.left):
             _forget(talk, draft)
             return

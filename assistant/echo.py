@@ -32,9 +32,11 @@ HINT_SLOWLY = 0.01
 """so much of a change is believed per block: whoever was busy for a moment makes no delay"""
 SETTLING_S = 1.5
 """the canceller has settled after so much sound of the loudspeaker (measured: 25 dB after 1 s, 41 dB in the end)"""
-ROOM_BLOCKS, AS_QUIET, QUIET_BLOCKS, LOUDER, LOUD_BLOCKS = 50, 1.4, 20, 4.0, 100
-"""Headphones: half a second of the room must be known; 0.2 s as quiet (3 dB) are taken for it, a second of more than 12
-dB against it: a user is not that long over a voice that falls silent for them"""
+ROOM_BLOCKS, WINDOW_BLOCKS, LOUD_BLOCKS = 50, 50, 100
+"""Headphones: half a second of the room must be known, half a second of the loudspeaker is compared with it, and a
+second of the opposite is needed to believe that they were taken off"""
+AS_QUIET, UNHEARD, HEARD = 1.2, 0.02, 0.05
+"""as quiet as it was is up to 1.6 dB more; unheard is what comes back 34 dB fainter than it was given, heard 26 dB"""
 LATE_S = 0.15
 """an echo comes this late"""
 SOUNDS = 0.01
@@ -95,7 +97,8 @@ def _frame(pcm: Samples, rate_hz: int) -> Any:
 
 
 class Headphones:
-    """Whether the loudspeaker cannot be heard at all: while it sounds, the room stays as quiet as it was.
+    """Whether the loudspeaker cannot be heard at all: while it sounds, the room stays as quiet as it was, and far more
+    quiet than what is given.
 
     The canceller is careful until it knows its echo, and hides a user's first words; where there is no echo, nothing
     needs to be taken out.
@@ -104,20 +107,27 @@ class Headphones:
     def __init__(self) -> None:
         self.on = False
         self._room: deque[float] = deque(maxlen=300)
-        self._quiet = self._loud = 0
+        self._powers: deque[tuple[float, float]] = deque(maxlen=WINDOW_BLOCKS)
+        self._silent_s, self._loud = 0.0, 0
 
-    def heard(self, level: float, sounding: float) -> None:
-        """Ten milliseconds of the microphone, as RMS, the loudspeaker having sounded for so many seconds; below 0: it
-        has been silent for as long.
+    def heard(self, level: float, given: float) -> None:
+        """Ten milliseconds of the microphone, and of what was given to the loudspeaker meanwhile, as RMS.
+
+        An echo comes later than what was given, so that only their sums over half a second are compared.
         """
-        if sounding < -LATE_S - TAIL_S:
+        self._silent_s = 0.0 if given > SOUNDS else self._silent_s + FRAME_S
+        if self._silent_s > LATE_S + TAIL_S:
             self._room.append(level)
-        if sounding < LATE_S or len(self._room) < ROOM_BLOCKS:
+            self._powers.clear()
             return
-        room = sorted(self._room)[len(self._room) // 3]
-        self._quiet = self._quiet + 1 if level <= AS_QUIET * room else 0
-        self._loud = self._loud + 1 if level > LOUDER * room else 0
-        self.on = (self.on or self._quiet >= QUIET_BLOCKS) and self._loud < LOUD_BLOCKS
+        self._powers.append((level**2, given**2))
+        if len(self._room) < ROOM_BLOCKS or len(self._powers) < WINDOW_BLOCKS:
+            return
+        comes_back, goes_out = (float(np.sqrt(np.mean(powers))) for powers in zip(*self._powers, strict=True))
+        room = sorted(self._room)[len(self._room) // 2]
+        self._loud = self._loud + 1 if comes_back > HEARD * goes_out else 0
+        unheard = comes_back <= min(AS_QUIET * room, UNHEARD * goes_out)
+        self.on = (self.on or unheard) and self._loud < LOUD_BLOCKS
 
 
 @runtime_checkable
@@ -140,7 +150,6 @@ class EchoFreeMicrophone(PassingMicrophone):
         self._canceller = EchoCanceller(speaker.rate_hz)
         self._delay_s = self._told_s = 0.0
         self._learned_s = 0.0
-        self._sounded_s = 0.0
         self._headphones = Headphones()
         self._speaker.given()
 
@@ -151,8 +160,8 @@ class EchoFreeMicrophone(PassingMicrophone):
 
     @property
     def settled(self) -> bool:
-        """Whether the canceller has heard enough of the loudspeaker to know its echo."""
-        return self._learned_s >= SETTLING_S
+        """Whether the canceller has heard enough of the loudspeaker to know its echo, or that there is none."""
+        return self._learned_s >= SETTLING_S or self._headphones.on
 
     def _passed(self, block: Block) -> Block:
         self._delay_s += (self.delay_s - self._delay_s) * (HINT_SLOWLY if self._delay_s else 1.0)
@@ -163,13 +172,15 @@ class EchoFreeMicrophone(PassingMicrophone):
         sounds = bool(np.abs(given).max(initial=0.0) > SOUNDS)
         if sounds and not self.settled:
             self._learned_s += len(given) / self._speaker.rate_hz
-        step_s = FRAME_S if sounds else -FRAME_S
-        self._sounded_s = (self._sounded_s if self._sounded_s * step_s > 0 else 0.0) + step_s
-        self._headphones.heard(float(np.sqrt(np.square(block.pcm).mean())), self._sounded_s)
+        self._headphones.heard(_rms(block.pcm), _rms(given))
         clean = self._canceller.cancel(block.pcm, given)
         if self._headphones.on:
             return block
         return Block(block.at_s, clean, block.rate_hz, block.pcm)
+
+
+def _rms(pcm: Samples) -> float:
+    return float(np.sqrt(np.square(pcm).mean())) if len(pcm) else 0.0
 
 
 class HalfDuplexMicrophone(PassingMicrophone):

@@ -6,15 +6,18 @@ pause must last before the turn is over. What they go by is pure and stands else
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from assistant import endpointing
 from assistant.echo import own_voice
 from assistant.endpointing import went_on
 from assistant.errors import EngineError
 from assistant.events import Words
-from assistant.interrupting import Claim, Judged, weigh
+from assistant.interrupting import Claim, Judged, interjections, is_interjection, weigh
 from assistant.speaking import sounded
 from assistant.talk import Talk, Turn, cancel
-from assistant.transcribing import joined
+from assistant.transcribing import Segment, joined
 from assistant.warming import warm
 
 
@@ -35,7 +38,7 @@ async def contest(talk: Talk, reply: Turn, claim: Claim) -> None:
         judged = await weigh(
             claim,
             lambda: transcriber.latest,
-            lambda: joined(transcriber.segments),
+            lambda: over_a_reply(talk, transcriber.segments),
             lambda words: is_echo(talk, words, outlook.left),
             talk.rules.decide_s,
             talk.clock,
@@ -55,6 +58,17 @@ async def contest(talk: Talk, reply: Turn, claim: Claim) -> None:
         talk.devices.speaker.go_on()
     outlook.dismissed = judged.verdict != "interruption"
     claim.settle(judged)
+
+
+async def over_a_reply(talk: Talk, segments: Sequence[Segment]) -> Words:
+    """The final words of a voice over a reply. Those that mean nothing there may be an interjection that was misheard:
+    the recogniser is asked once more, where it can tell. Raises EngineError.
+    """
+    words = await joined(segments)
+    if not words.text or is_interjection(words):
+        return words
+    spotted = await talk.models.transcriber.spot(segments, interjections())
+    return replace(words, text=spotted) if spotted else words
 
 
 def went_on_after_all(talk: Talk, voice_s: float) -> bool:

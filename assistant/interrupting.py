@@ -67,10 +67,25 @@ def judge(words: Words, voice_s: float, *, over: bool, decide_s: float) -> Judge
     return None
 
 
+@cache
+def interjections() -> tuple[str, ...]:
+    """All that is a stop or a backchannel by itself, in English: what a short voice over a reply is likely to say."""
+    table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    stops, backchannels = (
+        [phrase.replace("-", " ") for phrase in table[name] if phrase.isascii()] for name in ("stop", "backchannel")
+    )
+    return (*stops, *(f"{stop} please" for stop in stops), *backchannels)
+
+
 def is_stop(words: Words) -> bool:
     """Whether all that was said is to stop: it gets no answer, however long it took to say."""
     text = _plain(words)
     return bool(text) and _made_of(text, ("stop", "beside")) and _holds(text, "stop")
+
+
+def is_interjection(words: Words) -> bool:
+    """Whether all that was said is to stop, or to say that one listens."""
+    return is_stop(words) or _made_of(_plain(words), ("backchannel",))
 
 
 def _plain(words: Words) -> str:

@@ -44,6 +44,8 @@ class Sound:
     voice_ended_s: float = -math.inf
     taken: int = 0
     """how many blocks an engine that streams has had"""
+    engines: object = None
+    """what an engine that streams calls this segment"""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     agreed: Agreement = field(default_factory=Agreement)
     covered_s: float = -math.inf

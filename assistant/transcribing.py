@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assistant import agreement
-from assistant.backends import Decodes, Hypothesis
+from assistant.backends import Decodes, Hypothesis, Spots
 from assistant.events import Block, Samples, Words, join_words
 from assistant.guards import VOICE_P, doubt, too_little
 from assistant.segments import MOST, SOON_S, Sound
@@ -121,6 +121,16 @@ class Transcriber:
             segment.cancel()
         self._turn = ()
 
+    async def spot(self, segments: Sequence[Segment], phrases: Sequence[str]) -> str:
+        """Which of the phrases all that was said in these segments is after all; empty where it is plainly none, where
+        there is more than one segment, and where the engine cannot tell. Raises what the engine raises.
+        """
+        mine = [sound for sound, segment in self._turn if segment in segments]
+        if len(mine) != 1 or len(segments) != 1 or mine[0].engines is None or not isinstance(self._worker.model, Spots):
+            return ""
+        await segments[0]
+        return await self._worker.call(self._worker.model.spot, mine[0].engines, phrases, cost="spot") or ""
+
     # ------------------------------------------------------------ segments
 
     def _begin(self, at_s: float) -> Sound:
@@ -176,7 +186,7 @@ class Transcriber:
                     return None
                 continue
             if segment is None:
-                segment = await call(recogniser.start, self._language, cost="start")
+                segment = sound.engines = await call(recogniser.start, self._language, cost="start")
             while (pcm := sound.take()) is not None:
                 words = await call(recogniser.feed, segment, pcm, cost="feed")
                 if words is not None and words.text:

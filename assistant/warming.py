@@ -1,6 +1,7 @@
 """Reading ahead: the mind reads what the next prompt begins with while there is time for it.
 
-After a reply, when a reply was interrupted, and while somebody speaks. Knows no engine: one that cannot is left alone.
+After a reply, when a reply was interrupted, while somebody speaks, and at a pause while the recogniser is still at its
+last words. Knows no engine: one that cannot is left alone.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from assistant.seeing import recall
 from assistant.talk import Talk
 
 
-def warm(talk: Talk) -> None:
-    """Have the mind read what the next prompt begins with, as it is now; a reply that begins ends it."""
+def warm(talk: Talk, said: str = "") -> None:
+    """Have the mind read what the next prompt begins with, as it is now, and the words that are likely to follow."""
     cool(talk)
-    talk.warming = talk.tasks.create_task(prefill(talk))
+    talk.warming = talk.tasks.create_task(prefill(talk, said))
 
 
 def cool(talk: Talk) -> None:
@@ -28,9 +29,10 @@ def cool(talk: Talk) -> None:
         talk.warming = None
 
 
-async def prefill(talk: Talk) -> None:
-    """While nobody speaks, and while somebody does, have the mind read what the next prompt begins with: who it is,
-    what was said and heard before, and, for a mind that sees, what is in view.
+async def prefill(talk: Talk, said: str = "") -> None:
+    """Have the mind read what the next prompt begins with: who it is, what was said and heard before, for a mind that
+    sees what is in view, and then `said`. Where the final words are others, as much as is the same need not be read
+    again.
     """
     mind, rules = talk.models.mind, talk.rules
     if not isinstance(mind.model, Prefills):
@@ -39,7 +41,7 @@ async def prefill(talk: Talk) -> None:
     glimpse = recall(talk.conversation.glimpses, talk.clock.now_s()) if early else None
     images = (glimpse.image,) if glimpse is not None and glimpse.image is not None else ()
     messages = compose(
-        "",
+        said,
         talk.conversation.exchanges,
         language=talk.spoken,
         free=mind.model.free,
@@ -47,7 +49,7 @@ async def prefill(talk: Talk) -> None:
         budget_tokens=rules.budget_tokens,
         count=mind.model.count,
     )
-    messages = messages if images else messages[:-1]
+    messages = messages if images or said else messages[:-1]
     if _same(messages, talk.read_ahead):
         return
     try:

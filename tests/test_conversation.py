@@ -14,7 +14,7 @@ from talking import Scene, hold, talk_through
 
 from assistant import pacing
 from assistant.addressing import AddressRules
-from assistant.backends.scripted import ScriptedMicrophone, ScriptedMind, ScriptedVoice
+from assistant.backends.scripted import ScriptedMicrophone, ScriptedMind, ScriptedRecogniser, ScriptedVoice
 from assistant.errors import EngineError
 from assistant.hearing import TurnTaking
 from assistant.prompting import prompt
@@ -129,10 +129,22 @@ def test_while_somebody_speaks_the_mind_reads_what_was_said_before_and_what_is_i
         [(1, 2), (6, 7)], ["what is this", "and now"], mind=mind, pictures=[(0, light[:, ::2]), (4, light)]
     )
     assert len(held.exchanges) == 2
-    before_second = mind.read[-2]
-    assert before_second[-1].text == "" and before_second[-1].images[0] is light
+    before_second = [messages for messages in mind.read if len(messages) == 4 and not messages[-1].text][-1]
+    assert before_second[-1].images[0] is light
     assert [m.text for m in before_second[1:-1]] == ["what is this", "It is a wall."]
     assert [m.text for m in held.mind.heard[-1][:3]] == [m.text for m in before_second[:3]]
+
+
+def test_while_the_last_words_are_being_recognised_the_mind_reads_the_words_so_far():
+    class Reading(ScriptedMind):
+        def prefill(self, messages, stop):
+            read.append([m.text for m in messages])
+
+    read = []
+    mind = Reading(["It is late."])
+    held = talk_through([(1, 2.2)], ["what time is it"], mind=mind, costs={"recogniser.finish": 0.1})
+    (so_far,) = (texts for texts in read if texts[-1].startswith("what time"))
+    assert so_far[:-1] == [m.text for m in held.mind.heard[0]][:-1]
 
 
 # ---------------------------------------------------------------- barge-in
@@ -231,6 +243,44 @@ def test_a_long_stop_gets_no_answer_either():
     held = talk_through([(1, 2), (LONG_S + 1, LONG_S + 2.4)], ["go on", "that's enough, stop talking please"], [LONG])
     assert [i["verdict"] for i in held.all("interruption")] == ["interruption"]  # by its length
     assert len(held.exchanges) == 1 and len(held.mind.heard) == 1 and not held.talk.unanswered
+
+
+class Spotting(ScriptedRecogniser):
+    """Mishears, and on being asked once more about a segment knows better."""
+
+    def __init__(self, texts, after_all):
+        super().__init__(texts)
+        self.after_all = after_all
+        self.asked = []
+
+    def spot(self, segment, phrases):
+        self.asked.append(segment.text)
+        return self.after_all.get(segment.text)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant", "verdict"), [("stop the police", "stop it please", "stop"), ("and hum", "mhm", "backchannel")]
+)
+def test_what_was_misheard_over_a_reply_is_an_interjection_after_all(said, meant, verdict):
+    recogniser = Spotting(["go on", said], {said: meant})
+    held = talk_through([(1, 2), OVER], [], [LONG], recogniser=recogniser)
+    assert [i["verdict"] for i in held.all("interruption")] == [verdict]
+    assert [e.cut for e in held.exchanges] == [verdict == "stop"]
+    assert recogniser.asked == [said] and len(held.mind.heard) == 1
+
+
+def test_a_long_stop_that_was_misheard_gets_no_answer_either():
+    said = "that's enough show up"
+    recogniser = Spotting(["go on", said], {said: "that's enough stop"})
+    held = talk_through([(1, 2), (LONG_S + 1, LONG_S + 2.4)], [], [LONG], recogniser=recogniser)
+    assert [i["verdict"] for i in held.all("interruption")] == ["interruption"]  # by its length
+    assert len(held.exchanges) == 1 and len(held.mind.heard) == 1
+
+
+def test_what_is_said_in_no_reply_is_heard_as_it_is():
+    recogniser = Spotting(["go on"], {"go on": "stop"})
+    held = talk_through([(1, 2)], [], [LONG], recogniser=recogniser)
+    assert [e.said for e in held.exchanges] == ["go on"] and not recogniser.asked
 
 
 def test_a_voice_that_lasts_interrupts_before_its_words_are_known():

@@ -354,22 +354,36 @@ def test_the_energy_tells_an_echo_from_somebody_who_repeats_it(shared: Path, nam
 
 
 def headphones_after(*stretches: tuple[float, float, float]) -> bool:
-    """Whether headphones are on after stretches of (seconds, microphone's level, the loudspeaker sounds: 1, or -1)."""
-    heard, sounding = Headphones(), 0.0
-    for seconds, level, sign in stretches:
+    """Whether headphones are on after stretches of (seconds, the microphone's level, the loudspeaker's)."""
+    heard = Headphones()
+    for seconds, level, voice in stretches:
         for _ in range(round(seconds * 100)):
-            sounding = (sounding if sounding * sign > 0 else 0.0) + 0.01 * sign
-            heard.heard(level, sounding)
+            heard.heard(level, voice)
     return heard.on
 
 
 def test_a_room_that_stays_as_quiet_as_it_was_hears_no_loudspeaker() -> None:
-    quiet = (1.0, 0.001, -1.0)
-    assert headphones_after(quiet, (0.5, 0.0011, 1.0))
-    assert not headphones_after(quiet, (0.5, 0.002, 1.0)), "an echo"
-    assert not headphones_after((0.3, 0.001, -1.0), (0.5, 0.001, 1.0)), "nothing is known of the room yet"
-    assert headphones_after(quiet, (0.5, 0.001, 1.0), (0.4, 0.1, 1.0)), "somebody speaks over the voice"
-    assert not headphones_after(quiet, (0.5, 0.001, 1.0), (1.2, 0.1, 1.0)), "they were pulled out"
+    quiet, voice = (1.0, 0.001, 0.0), (0.6, 0.001, 0.1)
+    assert headphones_after(quiet, voice)
+    assert not headphones_after(quiet, (0.6, 0.002, 0.1)), "an echo"
+    assert not headphones_after(quiet, (0.6, 0.001, 0.02)), "so soft a voice might not be heard back either"
+    assert not headphones_after((1.0, 0.02, 0.0), (0.6, 0.02, 0.1)), "nor might any in so loud a room"
+    assert not headphones_after((0.3, 0.001, 0.0), voice), "nothing is known of the room yet"
+    assert headphones_after(quiet, voice, (0.4, 0.1, 0.1)), "somebody speaks over the voice"
+    assert not headphones_after(quiet, voice, (2.0, 0.1, 0.1)), "they were pulled out"
+
+
+@pytest.mark.parametrize("coupling_db", [0, -10, -20, -30])
+def test_an_echo_however_faint_is_never_taken_for_headphones(shared: Path, coupling_db: int) -> None:
+    given = np.concatenate(
+        [np.zeros(RATE_HZ, np.float32), *(real(shared, name) for name in ("en_jfk.flac", "en_libri1995.flac"))]
+    )
+    came_back = 10 ** (coupling_db / 20) * echo(given) + np.random.default_rng(1).normal(0, 5e-4, len(given))
+    heard = Headphones()
+    for at in range(0, len(given) - 160, 160):
+        level, out = (float(np.sqrt(np.square(pcm[at : at + 160]).mean())) for pcm in (came_back, given))
+        heard.heard(level, out)
+        assert not heard.on, f"{at / RATE_HZ:.2f} s"
 
 
 def test_with_headphones_what_is_heard_is_left_as_it_is() -> None:
@@ -385,4 +399,4 @@ def test_with_headphones_what_is_heard_is_left_as_it_is() -> None:
         at[0] = i / 100
         pcm = random.normal(0, 0.001, 160).astype(np.float32)
         block = microphone._passed(Block(at[0], pcm))
-    assert block.pcm is pcm
+    assert block.pcm is pcm and microphone.settled

@@ -112,10 +112,10 @@ def played(phrases, *, stop_s, hold_s=None, go_on_s=None, duck_s=None):
         await clock.until(0.2)
         for phrase in phrases:
             await speaker.play(phrase)
-        for at_s, tell in ((duck_s, speaker.duck), (hold_s, speaker.hold), (go_on_s, speaker.go_on)):
-            if at_s is not None:
-                await clock.until(at_s)
-                tell()
+        told = [(duck_s, speaker.duck), (hold_s, speaker.hold), (go_on_s, speaker.go_on)]
+        for at_s, tell in sorted(((a, t) for a, t in told if a is not None), key=lambda each: each[0]):
+            await clock.until(at_s)
+            tell()
         await clock.until(stop_s)
         was_heard = heard(speaker.stop(), REPLY)
         event = {"at_s": clock.now_s(), "type": "exchange", "generated": REPLY, "heard": was_heard}
@@ -137,6 +137,13 @@ def test_what_the_history_holds_is_found_in_the_sound(phrases, stop_s, told):
     assert found.kept == found.dropped == ()
     words = len(exchange["heard"].split())
     assert words - 1 <= found.words <= words
+
+
+def test_a_word_that_was_ducked_as_it_began_is_found(phrases):
+    for duck_s in np.arange(2.0, 5.0, 0.06):
+        speaker, exchange = played(phrases, hold_s=1.0, go_on_s=1.8, duck_s=duck_s, stop_s=duck_s + 0.12)
+        found = remembered(speaker, [exchange])
+        assert found.kept == found.dropped == (), duck_s
 
 
 @pytest.mark.parametrize("told", [{}, {"hold_s": 1.0, "go_on_s": 1.8}])

@@ -4,18 +4,21 @@ import asyncio
 import csv
 import re
 import tempfile
+from collections.abc import Sequence
 from itertools import pairwise
 
 import jiwer
 import numpy as np
 import pytest
 
-from assistant import pacing
+from assistant import interrupting, pacing
 from assistant.backends.files import read_sound
 from assistant.backends.pocketsphinx import PocketSphinx, Segment
 from assistant.demo import script
 from assistant.errors import EngineError
 from assistant.events import HEARING_RATE_HZ, Block, Samples, Words, join_words
+from assistant.interrupting import is_stop
+from assistant.sessions.interjections import interjections
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
 
@@ -202,3 +205,50 @@ def test_real_recordings_are_heard_about_as_well_as_it_says(recogniser, shared):
     heard = [transcribe(recogniser, read_sound(shared / "data/speech" / row["file"])).text for row in rows]
     assert len(rows) > 5
     assert jiwer.wer(said, heard) < 0.45
+
+
+# ---------------------------------------------------------------- a phrase after all
+
+
+def in_noise(pcm: Samples, seed: int) -> Samples:
+    """A voice with silence around it as a segment has it, in a little noise."""
+    noise = np.random.default_rng(seed).normal(0, 4e-3, len(pcm) + 8000)
+    return (np.pad(pcm, (4800, 3200)) + noise).astype(np.float32)
+
+
+def after_all(recogniser: PocketSphinx, pcm: Samples, phrases: Sequence[str]) -> tuple[Words, str | None]:
+    segment = recogniser.start("en")
+    feed(recogniser, segment, pcm)
+    return recogniser.finish(segment), recogniser.spot(segment, phrases)
+
+
+def test_a_misheard_stop_is_a_stop_after_all(recogniser):
+    stops = [each for each in interjections() if each.kind == "stop"]
+    heard = [after_all(recogniser, in_noise(each.pcm, n), interrupting.interjections()) for n, each in enumerate(stops)]
+    at_first = sum(is_stop(words) for words, _ in heard)
+    in_the_end = sum(is_stop(words) or is_stop(Words(found or "")) for words, found in heard)
+    assert in_the_end >= 0.7 * len(stops) and in_the_end > at_first
+
+
+def test_what_was_heard_surely_stays_and_so_does_what_is_no_phrase(recogniser, clips):
+    for text, pcm in clips:
+        words, found = after_all(recogniser, pcm, interrupting.interjections())
+        assert (words.text, found) == (text, None)
+
+
+def test_phrases_that_the_dictionary_lacks_are_left_out(recogniser):
+    stop = next(each for each in interjections() if each.text == "stop it please")
+    found = [after_all(recogniser, in_noise(stop.pcm, n), ("qwrtz it", "stop it please"))[1] for n in range(6)]
+    assert set(found) <= {None, "stop it please"} and "stop it please" in found
+    assert after_all(recogniser, in_noise(stop.pcm, 0), ("qwrtz",))[1] is None
+
+
+def test_a_segment_whose_successor_is_being_heard_is_not_asked_about_again(recogniser, clips):
+    stop = next(each for each in interjections() if each.text == "stop it please")
+    first = recogniser.start("en")
+    feed(recogniser, first, in_noise(stop.pcm, 1))
+    recogniser.finish(first)
+    second = recogniser.start("en")
+    feed(recogniser, second, clips[0][1])
+    assert recogniser.spot(first, interrupting.interjections()) is None
+    assert recogniser.finish(second).text == clips[0][0]

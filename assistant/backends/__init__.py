@@ -64,6 +64,15 @@ class Recogniser(Protocol):
     def finish(self, segment: Any) -> Words: ...
 
 
+@runtime_checkable
+class Spots(Protocol):
+    """A recogniser that can ask itself once more about a finished segment, where only a few phrases are likely."""
+
+    def spot(self, segment: Any, phrases: Sequence[str]) -> str | None:
+        """The likeliest of the phrases; None where what was heard at first is plainly more likely."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """What an engine makes of a recording, and how sure it is; an engine that cannot tell is taken to be.

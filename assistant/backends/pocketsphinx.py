@@ -7,9 +7,11 @@ Source: Huggins-Daines et al., PocketSphinx, ICASSP 2006; https://github.com/cmu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +29,14 @@ LEVEL = "level"
 """The search that is on while the mean is measured: a grammar of one word, next to no work."""
 WORDS = "_default"
 """The decoder's own name for the search over its trigrams."""
+LEAST_P = 1e-300
+END = 1
+"""the state of a grammar in which a phrase is over"""
 NO_MEAN = ",".join(["0"] * 13)
+SPOTTED_S = 1.8
+"""a segment that is longer is not asked about: no phrase that is spotted takes so long, with the silence around it"""
+SPOTTED_NATS, DOUBTFUL = 0.7, 0.3
+"""so much less likely, per frame, may a phrase be than the words that were heard, one of which must be this doubtful"""
 PIECE = HEARING_RATE_HZ // 10
 """samples the decoder gets at a time: its front end is not indifferent to where sound is cut, so that the words would
 depend on how fast the machine is"""
@@ -45,6 +54,12 @@ class Segment:
     text: str = ""
     phase: str = "waiting"
     """waiting, decoding or over"""
+    mean: str = ""
+    """the mean of the features that it was decoded with"""
+    sound: list[Samples] = field(default_factory=list[Samples])
+    """what was decoded, while it is short enough to be asked about"""
+    nats: float | None = None
+    """how likely its final words are by their sound alone; None where there are none, or all are sure"""
 
 
 class PocketSphinx:
@@ -93,6 +108,7 @@ class PocketSphinx:
         self._partial_s = partial_s
         self.longest_s = longest_s
         self._holder: Segment | None = None
+        self._grammars: dict[tuple[str, ...], str | None] = {}
 
     def start(self, language: str) -> Segment:
         """A new segment. `language` is en or auto; another is an EngineError. Costs nothing until it is fed."""
@@ -131,7 +147,59 @@ class PocketSphinx:
         segment.phase = "over"
         self._holder = None
         self._decoder.end_utt()
-        return self._words()
+        words = self._words()
+        if any(word.p < DOUBTFUL for word in words.words):
+            segment.nats, _ = self._likelihood()
+        return words
+
+    def spot(self, segment: Segment, phrases: Sequence[str]) -> str | None:
+        """Which of the phrases a finished segment of up to 1.8 s is after all; None where it is plainly none, or where
+        its words were sure.
+
+        The segment is decoded again under a grammar of nothing but the phrases: trigrams know no "mhm" beside "and",
+        and no "stop" beside "to". Phrases with words that the dictionary does not have are left out.
+        """
+        if segment.phase != "over" or segment.nats is None or segment.samples > SPOTTED_S * HEARING_RATE_HZ:
+            return None
+        decoder, grammar = self._decoder, self._grammar(tuple(phrases))
+        if grammar is None or self._holder is not None:
+            return None  # the next segment has the decoder already
+        decoder.activate_search(grammar)
+        try:
+            decoder.set_cmn(segment.mean)
+            decoder.start_utt()
+            decoder.process_raw(_pcm16(np.concatenate(segment.sound)))
+            decoder.end_utt()
+            nats, frames = self._likelihood()
+            best = decoder.hyp()
+            if best is None or nats is None or segment.nats - nats > SPOTTED_NATS * frames:
+                return None
+            return best.hypstr if best.hypstr in phrases else None  # else it ended within a phrase
+        finally:
+            decoder.activate_search(WORDS)
+
+    def _grammar(self, phrases: tuple[str, ...]) -> str | None:
+        """The name of the search for one of these phrases, made when it is first asked for; None where none is in the
+        dictionary. All are as likely as can be: with a share of the probability each, the beam loses them to silence.
+        """
+        if phrases not in self._grammars:
+            decoder, name = self._decoder, f"phrases {len(self._grammars)}"
+            states: dict[tuple[str, ...], int] = {(): 0}
+            steps: set[tuple[int, int, float, str]] = set()
+            for words in (phrase.split() for phrase in phrases):
+                if all(decoder.lookup_word(word) for word in words):
+                    path = [states.setdefault(tuple(words[:n]), len(states) + 1) for n in range(len(words))]
+                    steps |= {(*step, 1.0, word) for step, word in zip(pairwise([*path, END]), words, strict=True)}
+            if steps:
+                decoder.add_fsg(name, decoder.create_fsg(name, 0, END, sorted(steps)))
+            self._grammars[phrases] = name if steps else None
+        return self._grammars[phrases]
+
+    def _likelihood(self) -> tuple[float | None, int]:
+        """The log-likelihood of the words that were decoded by their sound alone, and how many frames they take."""
+        spoken = [s for s in (self._decoder.seg() if self._decoder.hyp() is not None else ())]
+        frames = sum(s.end_frame - s.start_frame + 1 for s in spoken if s.word[0] not in "<[+(")
+        return (sum(math.log(max(LEAST_P, s.ascore)) for s in spoken) if frames else None), frames
 
     def ends_p(self, words: Sequence[str]) -> float | None:
         """How likely a sentence ends after these words, by the trigrams that the decoder goes by anyway; microseconds.
@@ -153,8 +221,8 @@ class PocketSphinx:
             self._holder = None
             self._decoder.end_utt()
         sound = np.concatenate(segment.waiting) if segment.waiting else np.zeros(0, np.float32)
-        mean = self._mean(_pcm16(sound[: self._settle]))
-        self._decoder.set_cmn(mean)
+        segment.mean = self._mean(_pcm16(sound[: self._settle]))
+        self._decoder.set_cmn(segment.mean)
         self._decoder.start_utt()
         self._holder, segment.phase = segment, "decoding"
 
@@ -165,6 +233,7 @@ class PocketSphinx:
         for begin in range(0, end, PIECE):
             self._decoder.process_raw(_pcm16(sound[begin : min(begin + PIECE, end)]))
         segment.waiting = [sound[end:]] if end < len(sound) else []
+        segment.sound = [*segment.sound, sound[:end]] if segment.samples <= SPOTTED_S * HEARING_RATE_HZ else []
 
     def _mean(self, sound: bytes) -> str:
         """The mean of the decoder's features over the sound, as `set_cmn` takes it; zeros where there is no frame."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assistant.backends.timeline import resampled
+from assistant.backends.timeline import DUCKED, RAMP_S, Gain, resampled
 from assistant.eventlog import Event
 from assistant.events import Phrase, Samples
 from assistant.sessions.loudspeaker import RoomSpeaker, Told
@@ -25,6 +25,8 @@ LOOKED_FOR_S = (0.25, 0.1, 0.04)
 """so much from a word's beginning on is looked for where the voice went on, less where it was stopped soon after"""
 ALIKE = 0.9
 """correlation from which on two sounds are the same"""
+BESIDE = 0.02
+"""the same word said again is as alike up to so much"""
 FAINT = 1e-4
 """what is quieter is nothing"""
 SAME_S = 0.02
@@ -80,6 +82,7 @@ def _begun(reply: Sequence[Told], speaker: RoomSpeaker) -> Iterator[tuple[int, f
     """For each word of a reply, where it ends in the reply's text, and how many seconds of its beginning sounded."""
     over = min(reply[-1].at + round(0.01 * RATE), speaker.settled)  # what is stopped fades out
     resumes = any(t.what == "go_on" for t in reply)
+    sounded = _unducked(reply, speaker, over)
     for told in reply:
         if told.phrase is None:
             continue
@@ -87,15 +90,27 @@ def _begun(reply: Sequence[Told], speaker: RoomSpeaker) -> Iterator[tuple[int, f
         pcm = resampled(told.phrase.pcm, told.phrase.rate_hz, RATE)
         for source_end, onset in _onsets(told.phrase):
             due = told.at + onset + shift
-            begun_s = _alike_s(pcm[onset:], speaker.between(due, over) if due < over else pcm[:0])
+            later = sounded[max(0, due - reply[0].at) :]
+            begun_s = _alike_s(pcm[onset:], later)
             if begun_s < BEGUN_S and resumes and due < over:
-                later = speaker.between(due, over)
                 places = (_found(pcm[onset : onset + round(s * RATE)], later) for s in LOOKED_FOR_S)
                 place = next((p for p in places if p is not None), None)
                 if place is not None:
                     shift += place
                     begun_s = _alike_s(pcm[onset:], later[place:])
             yield source_end, begun_s
+
+
+def _unducked(reply: Sequence[Told], speaker: RoomSpeaker, over: int) -> Samples:
+    """What sounded of a reply up to sample `over`, as loud as if it had never been ducked."""
+    gain = Gain()
+    loud = np.ones(max(0, over - reply[0].at), np.float32)
+    for told in reply:
+        if told.what in ("duck", "restore", "go_on"):
+            before = float(gain.at(np.array([told.at]))[0])
+            gain = Gain(before, DUCKED if told.what == "duck" else 1.0, told.at, told.at + round(RAMP_S * RATE))
+            loud[told.at - reply[0].at :] = gain.at(np.arange(told.at, max(told.at, over)))
+    return speaker.between(reply[0].at, max(reply[0].at, over)) / loud
 
 
 def _onsets(phrase: Phrase) -> Iterator[tuple[int, int]]:
@@ -127,8 +142,9 @@ def _found(word: Samples, sounded: Samples) -> int | None:
     product = product[: len(sounded) - len(word) + 1]
     squares = np.concatenate([[0.0], np.cumsum(sounded.astype(np.float64) ** 2)])
     energy = (squares[len(word) :] - squares[: -len(word)]) * float((word.astype(np.float64) ** 2).sum())
-    alike = np.flatnonzero(product > ALIKE * np.sqrt(np.maximum(energy, (FAINT**2 * len(word)) ** 2)))
-    if not len(alike):
+    likeness = product / np.sqrt(np.maximum(energy, (FAINT**2 * len(word)) ** 2))
+    if likeness.max() <= ALIKE:
         return None
-    run = alike[: np.searchsorted(alike, alike[0] + round(STEP_S * RATE))]
-    return int(run[np.argmax(product[run])])
+    first = int(np.flatnonzero(likeness > likeness.max() - BESIDE)[0])  # a period beside it, a voice is nearly the same
+    run = np.arange(first, min(len(likeness), first + round(STEP_S * RATE)))
+    return int(run[np.argmax(likeness[run])])
