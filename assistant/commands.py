@@ -193,6 +193,25 @@ def devices(config: Config) -> None:
         _echo("no sound device was found; use files: --microphone FILE.wav --speaker FILE.wav")
 
 
+@app.command(epilog="Example: assistant doctor --json")
+@configured(*DEVICES, *ENGINES, *GENERAL)
+def doctor(config: Config, *, as_json: AsJson = False) -> None:
+    """Look at devices, disk, GPU and every engine, and say what puts right what is wrong."""
+    from assistant.doctor import examine
+
+    findings = []
+    for finding in examine(config):
+        findings.append(finding)
+        if not as_json:
+            _echo(_cell(f"{'ok  ' if finding.ok else 'BAD '} {finding.check}: {finding.found}"))
+            if finding.advice:
+                _echo(f"     {_cell(finding.advice)}")
+    if as_json:
+        _print_json(findings)
+    if any(finding.grave for finding in findings):
+        raise typer.Exit(1)
+
+
 @config_app.command("show", epilog="Example: assistant config show --set turn.end_s=0.7")
 @configured(*DEVICES, *ENGINES, *GENERAL, "--no-memory")
 def config_show(config: Config) -> None:

@@ -31,7 +31,7 @@ from assistant.hearing import TurnTaking
 from assistant.muting import END, SwitchedMicrophone
 from assistant.pacing import Clock, Costs
 from assistant.seeing import Captioner, Sight
-from assistant.soundcheck import SoundCheck, check
+from assistant.soundcheck import ADVICE, SoundCheck, check
 from assistant.talk import Devices, Models, Rules, Talk
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
@@ -334,7 +334,7 @@ def sound_check(microphone: SwitchedMicrophone, speaker: Speaker, log: EventLog)
             return
         state, fault = check(state, window.pcm if window.raw is None else window.raw, p_voice)
         if fault is not None:
-            log.emit("trouble", where="microphone", message=f"{fault.found}; {fault.advice}", kept_going=True)
+            log.emit("trouble", where="microphone", message=f"{fault.found}; {ADVICE[fault.kind]}", kept_going=True)
 
     return checked
 

@@ -29,15 +29,20 @@ quietest recording has -40"""
 VOICED_S = 3.0
 """speech that its level is judged by"""
 LOWEST_DB = -120.0
+ADVICE = {
+    "muted": "switch it on in the system's sound settings or on the device, or choose another with --microphone",
+    "loud": "lower its level in the system's sound settings, or speak from further away",
+    "quiet": "raise its level in the system's sound settings, or come nearer",
+}
+"""what to do, by the kind of fault"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a microphone (`kind`: muted, loud or quiet), how it shows, and what to do."""
+    """What is wrong with a microphone (`kind`: muted, loud or quiet), and how it shows."""
 
     kind: str
     found: str
-    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +82,12 @@ def check(state: SoundCheck, pcm: Samples, p_voice: float) -> tuple[SoundCheck, 
 
 def _fault(state: SoundCheck) -> Fault | None:
     if state.silent_s >= MUTED_S:
-        return Fault(
-            "muted",
-            f"the microphone gives nothing, not even noise, for {state.silent_s:.0f} s",
-            "switch it on in the system's sound settings or on the device, or choose another with --microphone",
-        )
+        return Fault("muted", f"the microphone gives nothing, not even noise, for {state.silent_s:.0f} s")
     if state.cut_s >= CUT_S:
-        return Fault(
-            "loud",
-            "the microphone is too loud, the peaks of the sound are cut off",
-            "lower its level in the system's sound settings, or speak from further away",
-        )
+        return Fault("loud", "the microphone is too loud, the peaks of the sound are cut off")
     level_db = decibels(state.energy / state.voiced_s) if state.voiced_s >= VOICED_S else 0.0
     if level_db < QUIET_DB:
-        return Fault(
-            "quiet",
-            f"the microphone is very quiet, speech comes in at {level_db:.0f} dBFS",
-            "raise its level in the system's sound settings, or come nearer",
-        )
+        return Fault("quiet", f"the microphone is very quiet, speech comes in at {level_db:.0f} dBFS")
     return None
 
 

@@ -52,9 +52,9 @@ class PulseAudio:
         for module in ("module-remap-source", "module-null-sink"):
             self.control("unload-module", module)
 
-    def play(self, sound: Path) -> subprocess.Popen[bytes]:
-        """Play a file into the virtual microphone."""
-        return subprocess.Popen(["paplay", "-d", "micfeed", str(sound)], env=self.env)
+    def play(self, sound: Path, sink: str = "micfeed") -> subprocess.Popen[bytes]:
+        """Play a file, into the virtual microphone."""
+        return subprocess.Popen(["paplay", "-d", sink, str(sound)], env=self.env)
 
     @contextmanager
     def recording(self, wav: Path) -> Iterator[None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -14,12 +15,15 @@ import numpy as np
 
 from assistant.backends.devices import open_microphone, open_speaker, without_echo
 from assistant.backends.files import read_sound
+from assistant.backends.passing import PassingMicrophone
 from assistant.backends.portaudio import list_devices
 from assistant.backends.sounddevice import Microphone, Speaker
+from assistant.doctor.sound import Listening, measure_echo
 from assistant.errors import AssistantError, DeviceError
 from assistant.events import Block, Phrase
 from assistant.pacing import Clock
 
+RATE_HZ = 16_000
 PATIENCE_S = 10.0
 """a busy machine that runs tests is no lost device"""
 
@@ -205,7 +209,36 @@ async def pause(out: Path, sound: Path) -> None:
     )
 
 
-PROGRAMS = {"hear": hear, "speak": speak, "devices": devices, "lose": lose, "pause": pause}
+class Room(PassingMicrophone):
+    """A microphone that hears everything `delay` samples later and `gain` times as loud."""
+
+    def __init__(self, microphone: Microphone) -> None:
+        super().__init__(microphone)
+        self.delay, self.gain = 0, 1.0
+        self._past = np.zeros(RATE_HZ, np.float32)
+
+    def _passed(self, block: Block) -> Block:
+        self._past = np.concatenate([self._past, block.pcm])[-RATE_HZ:]
+        end = RATE_HZ - self.delay
+        return Block(block.at_s, np.float32(self.gain) * self._past[end - len(block.pcm) : end])
+
+
+async def echo(out: Path) -> None:
+    """Measure the echo path three times: as it is, behind a known delay and gain, and without any sound."""
+    clock = Clock()
+    room = Room(Microphone(None, clock, PATIENCE_S))
+    speaker, listening = Speaker(None, clock, PATIENCE_S), Listening(room)
+    await listening.until(1.0, 20.0)
+    measured = []
+    for delay_s, gain_db in ((0.0, 0.0), (0.12, -9.0), (0.0, -math.inf)):
+        room.delay, room.gain = round(delay_s * RATE_HZ), 10 ** (gain_db / 20)
+        measured.append(await measure_echo(listening, speaker, clock))
+    await listening.close()
+    speaker.close()
+    leave(out, [None if path is None else [path.delay_s, path.coupling_db] for path in measured])
+
+
+PROGRAMS = {"echo": echo, "hear": hear, "speak": speak, "devices": devices, "lose": lose, "pause": pause}
 
 if __name__ == "__main__":
     asyncio.run(PROGRAMS[sys.argv[1]](*map(Path, sys.argv[2:4]), *sys.argv[4:]))

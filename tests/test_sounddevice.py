@@ -4,6 +4,7 @@ Without PulseAudio and PortAudio these tests skip, and say what is missing. What
 tested everywhere.
 """
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from ctypes.util import find_library
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,13 @@ import pulse
 import pytest
 import soundfile
 
+from assistant.backends import portaudio
 from assistant.backends.files import resampled
+from assistant.backends.sounddevice import Microphone
 from assistant.backends.timeline import DUCKED
+from assistant.errors import DeviceError
 from assistant.events import Samples
+from assistant.pacing import Clock
 
 PROGRAMS = Path(__file__).with_name("pulse_programs.py")
 RATE_HZ = 16_000
@@ -311,3 +317,184 @@ run(main(), fast=True)
 """
     assert told(program, tmp_path) == "0.61\n"
     assert soundfile.info(tmp_path / "b.wav").duration == pytest.approx(0.61, abs=0.01)
+
+
+# ---------------------------------------------------------------- cards as they are
+
+
+@pytest.mark.parametrize(("inputs", "own_hz"), [(1, 48_000), (2, 44_100), (8, 96_000)])
+def test_all_that_a_card_may_take_is_tried_the_best_first(inputs: int, own_hz: int) -> None:
+    found = {"max_input_channels": inputs, "default_samplerate": float(own_hz)}
+    tried = list(portaudio.shapes(found, "input", RATE_HZ))
+    rates = [RATE_HZ, own_hz, *({48_000, 44_100} - {own_hz})]
+    assert {(rate_hz, channels) for rate_hz in rates for channels in {1, min(2, inputs), inputs}} == set(tried)
+    assert len(tried) == len(set(tried))
+    assert tried[0] == (RATE_HZ, 1)
+    assert [rate_hz for rate_hz, channels in tried if channels == 1][:2] == [RATE_HZ, own_hz]
+
+
+class CardError(Exception):
+    """What the stand-in raises where PortAudio does."""
+
+
+class StandIn:
+    """A stand-in for the module `sounddevice`: cards that take one shape only, and are listed anew only on request.
+
+    `plugged`: name -> (rate, channels) of what is plugged in. `log` keeps what was done.
+    """
+
+    PortAudioError = CardError
+
+    def __init__(self, plugged: dict[str, tuple[int, int]]) -> None:
+        self.plugged = plugged
+        self.log = list[str]()
+        self.open = list[Any]()
+        self._initialize()
+
+    def _terminate(self) -> None:
+        assert not self.open, "PortAudio lists anew only without streams"
+        self.log.append("terminate")
+
+    def _initialize(self) -> None:
+        self.listed = dict(self.plugged)
+
+    def query_hostapis(self, index: int) -> dict[str, Any]:
+        return {"name": "ALSA"}
+
+    def query_devices(self, device: int | str | None, kind: str) -> dict[str, Any]:
+        wanted = "" if device is None else str(device).lower()
+        for index, (name, (rate_hz, channels)) in enumerate(self.listed.items()):
+            if all(word in f"{name}, ALSA".lower() for word in wanted.split()):
+                shape = {"default_samplerate": float(rate_hz), f"max_{kind}_channels": channels}
+                return {"name": name, "hostapi": 0, "index": index, **shape}
+        raise ValueError(f"No {kind} device matching {device!r}")
+
+    def check_input_settings(self, **options: Any) -> None:
+        name = list(self.listed)[options["device"]]
+        if self.plugged.get(name) != (options["samplerate"], options["channels"]):
+            raise CardError("Invalid sample rate")
+
+    check_output_settings = check_input_settings
+
+    def InputStream(self, **options: Any) -> Any:
+        return StandInStream(self, options)
+
+    OutputStream = InputStream
+
+
+class StandInStream:
+    latency = 0.02
+
+    def __init__(self, card: StandIn, options: dict[str, Any]) -> None:
+        self.samplerate, self.channels = options["samplerate"], options["channels"]
+        self.callback, self.ended = options["callback"], options["finished_callback"]
+        self._card = card
+        card.open.append(self)
+
+    def start(self) -> None:
+        self._card.log.append(f"start {self.samplerate} {self.channels}")
+
+    def abort(self, ignore_errors: bool) -> None:
+        pass
+
+    def close(self, ignore_errors: bool) -> None:
+        self._card.open.remove(self)
+
+
+@pytest.mark.parametrize("shape", [(48_000, 2), (44_100, 1), (44_100, 2), (48_000, 8)])
+def test_a_card_that_takes_one_shape_only_is_opened_so_and_heard_as_mono_at_16_khz(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    rate_hz, channels = shape
+    card = StandIn({"odd card": shape})
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate_hz) / rate_hz).astype(np.float32)
+    when = SimpleNamespace(currentTime=0.0, inputBufferAdcTime=0.0)
+
+    async def main() -> Samples:
+        microphone, heard = Microphone(None, Clock()), list[Samples]()
+        blocks = microphone.blocks()
+        first = asyncio.ensure_future(anext(blocks))
+        await asyncio.sleep(0)
+        size = rate_hz // 50
+        for i in range(50):
+            card.open[0].callback(np.repeat(tone[i * size : (i + 1) * size, None], channels, axis=1), size, when, None)
+        heard.append((await first).pcm)
+        while len(heard) < 90:
+            heard.append((await anext(blocks)).pcm)
+        microphone.close()
+        return np.concatenate(heard)
+
+    heard = asyncio.run(main())
+    assert card.log == [f"start {rate_hz} {channels}"] and card.open == []
+    spectrum = np.abs(np.fft.rfft(heard[1600:12_800]))
+    assert np.argmax(spectrum) * RATE_HZ / 11_200 == pytest.approx(440, abs=2)
+    assert loudness(heard[1600:12_800]) == pytest.approx(1 / np.sqrt(2), rel=0.02)
+
+
+def test_a_card_that_takes_no_shape_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = StandIn({"busy card": (48_000, 2)})
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    card.plugged.clear()
+    with pytest.raises(DeviceError, match=r"^wanted sound through the loudspeaker 'busy card', PortAudio says 'Inv"):
+        portaudio.Stream("output", None, 48_000, lambda *_: None)
+
+
+def test_the_list_of_devices_is_made_anew_without_any_open_stream_and_a_card_in_another_slot_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    headset, desk = "Headset: USB (hw:1,0)", "Desk: Analog (hw:0,0)"
+    card = StandIn({desk: (48_000, 1), headset: (16_000, 1)})
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    changes = list[bool]()
+    kept, lost = (portaudio.Stream("input", name, 16_000, lambda *_: None) for name in (desk, headset))
+    lost.on_change = lambda: changes.append(lost.lost)
+    keeper = portaudio.Keeper()
+    keeper.streams += [kept, lost]
+    for stream in (kept, lost):
+        stream._start()
+
+    # pulled out: its stream ends, and the old list leads nowhere
+    del card.plugged[headset]
+    card.open[1].ended()
+    keeper.step()
+    assert changes == [True] and not lost.waiting and len(card.open) == 1
+    lost.take_back()
+    keeper.step()
+    assert lost.waiting and lost.lost
+
+    # plugged in again, into another slot: nothing is found before the list is new
+    card.plugged["Headset: USB (hw:3,0)"] = (16_000, 1)
+    lost.again()
+    assert lost.waiting
+    keeper.renew()
+    assert card.log[-3:] == ["terminate", "start 48000 1", "start 16000 1"]
+    assert changes == [True]  # it is back once it calls back
+    lost.beat(0.0, 0.0)
+    keeper.step()
+    assert changes == [True, False] and lost.name == "Headset: USB (hw:3,0)" and not kept.lost
+    for stream in (kept, lost):
+        keeper.leave(stream)
+    assert card.open == []
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "channels", "format"), [(44_100, 2, "s16le"), (44_100, 1, "s24le"), (96_000, 6, "float32le")]
+)
+def test_cards_of_any_rate_channels_and_format_are_heard_and_spoken_through(
+    speech: Path, tmp_path: Path, rate_hz: int, channels: int, format: str
+) -> None:
+    (tmp_path / "server").mkdir()
+    with pulse.pulse_audio(tmp_path / "server") as card:
+        card.unplug()
+        card.plug(rate_hz, channels, format)
+        with start(card, "hear", tmp_path / "heard.npz") as program:
+            card.play(speech).wait(30)
+            assert program.communicate(timeout=60)[1] == ""
+        _, alike = found(read(speech), np.load(tmp_path / "heard.npz")["pcm"])
+        assert alike > 0.9
+        with card.recording(tmp_path / "monitor.wav"):
+            done = card.run(PROGRAMS, "speak", tmp_path / "spoken.npz", speech)
+        assert (done.returncode, done.stderr) == (0, "")
+    _, alike = found(resampled(read(speech), RATE_HZ, 48_000), read(tmp_path / "monitor.wav"))
+    assert alike > 0.9

@@ -308,11 +308,12 @@ def probe(kind: str, device: str) -> bool:
 # ---------------------------------------------------------------- all streams
 
 
-class _Keeper:
+class Keeper:
     """The thread that watches all streams of this process; it runs while there are any."""
 
     def __init__(self) -> None:
-        self._streams: list[Stream] = []
+        self.streams: list[Stream] = []
+        self._tried_at = self._listed_at = 0.0
         self._lock = threading.Lock()
         self._left = threading.Event()
         self._thread: threading.Thread | None = None
@@ -320,7 +321,7 @@ class _Keeper:
     def watch(self, stream: Stream) -> None:
         """Watch a stream that was started."""
         with self._lock:
-            self._streams.append(stream)
+            self.streams.append(stream)
             if self._thread is None:
                 self._left.clear()
                 self._thread = threading.Thread(target=self._run, name="assistant-portaudio", daemon=True)
@@ -329,44 +330,48 @@ class _Keeper:
     def leave(self, stream: Stream) -> None:
         """Close a stream and watch it no more."""
         with self._lock:
-            if stream in self._streams:
-                self._streams.remove(stream)
+            if stream in self.streams:
+                self.streams.remove(stream)
             stream.shut()
-            if not self._streams:
+            if not self.streams:
                 self._left.set()
 
+    def step(self) -> None:
+        """Look at every stream once, and try those again that are gone and wanted back."""
+        with self._lock:
+            for stream in self.streams:
+                stream.check(CHECK_S)
+            if time.monotonic() - self._tried_at > AGAIN_S:
+                for stream in self.streams:
+                    if stream.waiting:
+                        stream.again()
+                        self._tried_at = time.monotonic()
+            gone = [stream for stream in self.streams if stream.waiting]
+        if gone and time.monotonic() - self._listed_at > LIST_S:
+            if any(stream.there() for stream in gone):
+                self.renew()
+            self._listed_at = time.monotonic()
+
     def _run(self) -> None:
-        tried_at = listed_at = 0.0
         while True:
             self._left.wait(CHECK_S)
             with self._lock:
-                if not self._streams:
+                if not self.streams:
                     self._thread = None
                     return
-                for stream in self._streams:
-                    stream.check(CHECK_S)
-                waiting = [stream for stream in self._streams if stream.waiting]
-                if waiting and time.monotonic() - tried_at > AGAIN_S:
-                    for stream in waiting:
-                        stream.again()
-                    waiting = [stream for stream in waiting if stream.waiting]
-                    tried_at = time.monotonic()
-            if waiting and time.monotonic() - listed_at > LIST_S:
-                if any(stream.there() for stream in waiting):
-                    self._renew()
-                listed_at = time.monotonic()
+            self.step()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """Close all streams, have PortAudio list the devices anew, and open all again."""
         portaudio = _portaudio()
         with self._lock, quiet():
-            for stream in self._streams:
+            for stream in self.streams:
                 stream.shut()
             portaudio._terminate()
             portaudio._initialize()
-            for stream in self._streams:
+            for stream in self.streams:
                 if stream.waiting:
                     stream.again()
 
 
-_keeper = _Keeper()
+_keeper = Keeper()
