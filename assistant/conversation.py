@@ -54,7 +54,7 @@ TROUBLES = 3
 async def converse(
     talk: Talk,
     level: Callable[[Block], None] = lambda _: None,
-    checked: Callable[[Block, float], None] = lambda *_: None,
+    checked: Callable[[Block, float], None] = lambda _block, _p_voice: None,
 ) -> None:
     """Talk until the microphone ends. Raises AssistantError when three turns in a row failed.
 

@@ -131,7 +131,7 @@ async def hear(
     busy: Callable[[], bool],
     missing: Callable[[], frozenset[str]] = frozenset,
     level: Callable[[Block], None] = lambda _: None,
-    checked: Callable[[Block, float], None] = lambda *_: None,
+    checked: Callable[[Block, float], None] = lambda _block, _p_voice: None,
     outlook: Outlook | None = None,
 ) -> AsyncGenerator[HearingEvent | Lost]:
     """Listen until the microphone ends, or is `over` (a recording) and neither the ear nor anything else is busy.

@@ -22,7 +22,7 @@ from assistant.config import load_config
 from assistant.demo import script
 from assistant.doctor import ESSENTIAL, Finding, engines
 from assistant.doctor.echo_path import EchoPath, chirp, measure
-from assistant.doctor.machine import ROOM_BYTES, camera, camera_finding, disk_finding
+from assistant.doctor.machine import ROOM_BYTES, Gpu, camera, camera_finding, disk_finding, gpu_finding
 from assistant.doctor.sound import echo_finding, microphone_finding, voices
 from assistant.errors import EngineError
 from assistant.events import Image, Samples
@@ -114,7 +114,7 @@ def test_a_microphone_is_judged_by_two_seconds_of_it(shared: Path) -> None:
     assert not loud.ok and "too loud" in loud.found and loud.advice.startswith("lower its level")
     muted = judged(np.zeros(2 * RATE_HZ, np.float32))
     assert not muted.ok and "not even noise" in muted.found and muted.advice.startswith("switch it on")
-    room = np.random.default_rng(0).standard_normal(2 * RATE_HZ).astype(np.float32) / 2000
+    room = np.random.default_rng(0).standard_normal(2 * RATE_HZ).astype(np.float32) / np.float32(2000)
     assert judged(room).ok  # nobody speaks: how loud speech would be is not known
 
 
@@ -165,6 +165,32 @@ def test_a_full_disk_is_told_with_what_to_do() -> None:
     assert disk_finding(2 * ROOM_BYTES, Path("/weights")) == Finding("disk", True, "2.0 GB free in /weights")
     full = disk_finding(ROOM_BYTES // 2, Path("/weights"))
     assert not full.ok and "[models] folder" in full.advice
+
+
+@pytest.mark.parametrize(
+    ("seen", "ok", "found", "advice"),
+    [
+        (Gpu("2.13.0+cpu"), True, "none: everything runs on the processor", ""),
+        (Gpu("2.13.0", "13.0", True, "H100, 79 GiB"), True, "H100, 79 GiB, torch 2.13.0", ""),
+        (
+            Gpu("2.13.0+cpu", None, True),
+            False,
+            "an NVIDIA driver, but torch 2.13.0+cpu is built without CUDA",
+            "pip ins",
+        ),
+        (Gpu("2.13.0", "13.0", True), False, "an NVIDIA driver, but torch 2.13.0 finds no GPU", "install a driver"),
+        (
+            Gpu("2.13.0", "13.0", True, "K80, 11 GiB", "no kernel image"),
+            False,
+            "K80, 11 GiB, torch 2.13.0: it f",
+            "inst",
+        ),
+    ],
+)
+def test_a_gpu_is_in_order_or_what_it_lacks_is_told(seen: Gpu, ok: bool, found: str, advice: str) -> None:
+    finding = gpu_finding(seen)
+    assert finding.ok == ok and finding.found.startswith(found) and finding.advice.startswith(advice)
+    assert bool(finding.advice) == (not ok)
 
 
 # ---------------------------------------------------------------- engines

@@ -76,7 +76,7 @@ def test_a_muted_microphone_is_noticed_after_five_seconds_and_once() -> None:
 
 
 def test_the_quietest_noise_is_not_muted_and_nobody_speaking_is_not_quiet() -> None:
-    noise = np.random.default_rng(1).integers(-1, 2, 60 * 16_000).astype(np.float32) / 32768
+    noise = np.random.default_rng(1).integers(-1, 2, 60 * 16_000).astype(np.float32) / np.float32(32768)
     assert faults(noise, [0.0] * 10_000) == []
 
 

@@ -478,6 +478,20 @@ def test_the_list_of_devices_is_made_anew_without_any_open_stream_and_a_card_in_
     assert card.open == []
 
 
+def test_a_process_of_its_own_tells_whether_a_card_is_there(tmp_path: Path) -> None:
+    ask = "import sys; from assistant.backends.portaudio import probe; print(probe(*sys.argv[1:]))"
+    (tmp_path / "server").mkdir()
+
+    def told(card: pulse.PulseAudio) -> list[str]:
+        done = [card.run("-c", ask, *words) for words in (("input", ""), ("output", "pulse"), ("input", "no card"))]
+        return [one.stdout.strip() for one in done]
+
+    with pulse.pulse_audio(tmp_path / "server") as card:
+        assert told(card) == ["True", "True", "False"]
+        card.unplug()
+        assert told(card) == ["False", "False", "False"]
+
+
 @pytest.mark.parametrize(
     ("rate_hz", "channels", "format"), [(44_100, 2, "s16le"), (44_100, 1, "s24le"), (96_000, 6, "float32le")]
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from assistant.doctor.finding import ESSENTIAL, Finding
+from assistant.errors import EngineError
 
 if TYPE_CHECKING:
     from assistant.config import Config
@@ -25,6 +26,9 @@ def examine(config: Config) -> Iterator[Finding]:
     yield machine.disk(running.store_settings(config))
     yield machine.gpu()
     yield machine.camera(config)
-    activity = load("activity", running.choose(config)["activity"].name)
+    try:
+        activity = load("activity", running.choose(config)["activity"].name)
+    except EngineError:  # told with the other engines
+        activity = None
     yield from pacing.run(sound.examine(config, activity), fast=False)
     yield from engines.examine(config)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,31 +82,52 @@ def camera(config: Config) -> Finding:
         opened.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What is there of a GPU. `torch` and `cuda`: versions, the latter None for a build without; `name`: what PyTorch
+    would use, empty for nothing; `driver`: NVIDIA's is installed; `failure`: what a sum on it raised.
+    """
+
+    torch: str
+    cuda: str | None = None
+    driver: bool = False
+    name: str = ""
+    failure: str = ""
+
+
+def gpu_finding(seen: Gpu) -> Finding:
+    """Whether the GPU can be used, if there is one."""
+    if seen.failure:
+        advice = "install a torch that is built for this GPU, or set CUDA_VISIBLE_DEVICES= to do without it"
+        return Finding("gpu", False, f"{seen.name}, torch {seen.torch}: it fails with '{seen.failure}'", advice)
+    if seen.name:
+        return Finding("gpu", True, f"{seen.name}, torch {seen.torch}")
+    if seen.driver and seen.cuda is None:
+        found = f"an NVIDIA driver, but torch {seen.torch} is built without CUDA"
+        return Finding("gpu", False, found, "pip install --force-reinstall torch from an index that has CUDA builds")
+    if seen.driver:
+        found = f"an NVIDIA driver, but torch {seen.torch} finds no GPU"
+        return Finding("gpu", False, found, f"install a driver that knows CUDA {seen.cuda}")
+    return Finding("gpu", True, "none: everything runs on the processor")
+
+
 def gpu() -> Finding:
-    """Whether there is a GPU that PyTorch can use, tried by a sum on it."""
+    """Look for a GPU that PyTorch can use, and try it with a sum."""
     import torch
 
     driver = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+    seen = Gpu(str(torch.__version__), torch.version.cuda, driver)
     if torch.cuda.is_available():
         device = torch.cuda.get_device_properties(0)
-        found = f"{device.name}, {device.total_memory / 2**30:.0f} GiB, torch {torch.__version__}"
+        seen = replace(seen, name=f"{device.name}, {device.total_memory / 2**30:.0f} GiB")
+    elif torch.backends.mps.is_available():
+        seen = replace(seen, name="Apple's GPU")
+    if seen.name:
         try:
-            torch.ones(8, device="cuda").sum().item()
+            torch.ones(8, device="cuda" if torch.cuda.is_available() else "mps").sum().item()
         except RuntimeError as error:
-            why = str(error).splitlines()[0]
-            return Finding(
-                "gpu", False, f"{found}: it fails with '{why}'", "install a torch that is built for this GPU"
-            )
-        return Finding("gpu", True, found)
-    if torch.backends.mps.is_available():
-        return Finding("gpu", True, f"Apple's, torch {torch.__version__}")
-    if driver and torch.version.cuda is None:
-        found = f"an NVIDIA driver, but torch {torch.__version__} is built without CUDA"
-        return Finding("gpu", False, found, "pip install --force-reinstall torch from an index that has CUDA builds")
-    if driver:
-        found = f"an NVIDIA driver, but torch {torch.__version__} finds no GPU"
-        return Finding("gpu", False, found, f"install a driver that knows CUDA {torch.version.cuda}")
-    return Finding("gpu", True, "none: everything runs on the processor")
+            seen = replace(seen, failure=str(error).splitlines()[0])
+    return gpu_finding(seen)
 
 
 def disk(settings: StoreSettings) -> Finding:

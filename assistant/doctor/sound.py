@@ -1,6 +1,6 @@
 """What the doctor hears: the microphone, the loudspeaker, and the echo path between them.
 
-Listens for two seconds, then plays a chirp and listens for it. The judgements are pure; `examine` opens the devices
+Listens for two seconds, then plays chirps and listens for them. The judgements are pure; `examine` opens the devices
 that the configuration names.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,8 @@ STARTING_S = 8.0
 """a sound card may take so long to its first sound"""
 BEFORE_S, AFTER_S = 0.3, 1.0
 """heard before the chirp is to sound, and after it: no echo takes longer"""
+CHIRPS = 3
+"""on a busy machine a sound card's times were seen to be wrong by 10 ms for a moment"""
 LATEST_S = 0.5
 """WebRTC's canceller takes no later echo (it was measured to cope with 450 ms)"""
 LOUDEST_DB = 6.0
@@ -146,11 +149,17 @@ async def play_chirp(speaker: Speaker) -> float:
 
 
 async def measure_echo(listening: Listening, speaker: Speaker, clock: Clock) -> EchoPath | None:
-    """Play a chirp and find it in what is heard; None where it does not come back. Raises DeviceError."""
-    await clock.until(clock.now_s() + BEFORE_S)
-    began_s = await play_chirp(speaker)
-    await listening.until(began_s + CHIRP_S + AFTER_S, STARTING_S)
-    return measure(listening.between(began_s - BEFORE_S, began_s + CHIRP_S + AFTER_S), BEFORE_S)
+    """Play chirps and find them in what is heard: the medians; None where most do not come back. Raises DeviceError."""
+    found: list[EchoPath] = []
+    for _ in range(CHIRPS):
+        await clock.until(clock.now_s() + BEFORE_S)
+        began_s = await play_chirp(speaker)
+        await listening.until(began_s + CHIRP_S + AFTER_S, STARTING_S)
+        path = measure(listening.between(began_s - BEFORE_S, began_s + CHIRP_S + AFTER_S), BEFORE_S)
+        found += [path] if path is not None else []
+    if 2 * len(found) <= CHIRPS:
+        return None
+    return EchoPath(median(path.delay_s for path in found), median(path.coupling_db for path in found))
 
 
 async def examine(config: Config, activity: VoiceActivity | None = None) -> list[Finding]:
