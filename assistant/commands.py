@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +16,12 @@ import typer
 
 from assistant import __version__
 from assistant.errors import AssistantError, OutputError
+from assistant.model_commands import models_app
 from assistant.options import DEVICES, ENGINES, GENERAL, AsJson, IsPlain, configured
+from assistant.printing import echo as _echo
+from assistant.printing import plainly as _plainly
+from assistant.printing import print_json as _print_json
+from assistant.printing import print_table as _print_table
 
 if TYPE_CHECKING:
     from assistant.config import Config
@@ -35,7 +39,6 @@ config_app = typer.Typer(help="Show or check the configuration.", epilog="Exampl
 eval_app = typer.Typer(
     help="Measure an engine on recordings or pictures.", epilog="Example: assistant eval hearing data"
 )
-models_app = typer.Typer(help="The weights on this machine.", epilog="Example: assistant models where")
 bench_app = typer.Typer(help="Measure this machine.", epilog="Example: assistant bench turns --json")
 app.add_typer(config_app, name="config")
 app.add_typer(eval_app, name="eval")
@@ -113,7 +116,7 @@ def say(
 ) -> None:
     """Say a text aloud, or write it as a sound file."""
     from assistant import speaking
-    from assistant.running import language_of
+    from assistant.hiring import language_of
 
     if not text.strip():
         raise AssistantError("wanted a text to say, got nothing; write it in quotes")
@@ -197,15 +200,16 @@ def devices(config: Config) -> None:
 @configured(*DEVICES, *ENGINES, *GENERAL)
 def doctor(config: Config, *, as_json: AsJson = False) -> None:
     """Look at devices, disk, GPU and every engine, and say what puts right what is wrong."""
+    from assistant.display import clean
     from assistant.doctor import examine
 
     findings = []
     for finding in examine(config):
         findings.append(finding)
         if not as_json:
-            _echo(_cell(f"{'ok  ' if finding.ok else 'BAD '} {finding.check}: {finding.found}"))
+            _echo(clean(f"{'ok  ' if finding.ok else 'BAD '} {finding.check}: {finding.found}"))
             if finding.advice:
-                _echo(f"     {_cell(finding.advice)}")
+                _echo(f"     {clean(finding.advice)}")
     if as_json:
         _print_json(findings)
     if any(finding.grave for finding in findings):
@@ -228,31 +232,6 @@ def config_check(config: Config) -> None:
     """Check every key, and the options of every engine."""
     config.check()
     _echo("config: every key and every option is in order")
-
-
-@models_app.command("where", epilog="Example: assistant models where")
-@configured()
-def models_where(config: Config, *, as_json: AsJson = False) -> None:
-    """List the weights there are, and where those lie that are here."""
-    from assistant import models
-    from assistant.running import store_settings
-
-    rows = models.where(store_settings(config))
-    if as_json:
-        _print_json(rows)
-        return
-    _print_table(
-        [
-            {
-                "name": row.name,
-                "slot": row.slot,
-                "size": f"{row.size_bytes / 1e6:.0f} MB",
-                "licence": row.licence,
-                "where": row.path if row.present else "not here" if row.path is None else f"damaged: {row.path}",
-            }
-            for row in rows
-        ]
-    )
 
 
 # ---------------------------------------------------------------- measures
@@ -359,7 +338,7 @@ def _prepare(config: Config, *slots: str) -> None:
     result's way.
     """
     from assistant.display import open_display
-    from assistant.running import prepare
+    from assistant.hiring import prepare
 
     with open_display(sys.stderr) as display:
         prepare(config, display, slots)
@@ -367,15 +346,15 @@ def _prepare(config: Config, *slots: str) -> None:
 
 def _engine(config: Config, slot: str) -> Any:
     """Load the engine that the configuration leads to; one that lacks the wanted language is an EngineError."""
-    from assistant import running
-    from assistant.backends import load
+    from assistant import hiring
+    from assistant.choosing import choose
 
     if slot == "mind":
         _prepare(config, "mind")
-    name = running.choose(config)[slot].name
-    engine = load(slot, name, **running.options(config, slot, name))
-    if slot in ("recogniser", "voice"):
-        running.check_language(config, slot, engine)
+    wanted = choose(config)[slot]
+    engine, taken = hiring.engage(config, slot, wanted)
+    if taken.shown != wanted.shown:
+        typer.echo(f"{slot}: {taken.shown}, {taken.why}", err=True)
     return engine
 
 
@@ -415,23 +394,6 @@ def _write_wav(path: Path, pcm: Any, rate_hz: int) -> None:
         raise OutputError(f"wanted to write {path}, got '{error.strerror}'; choose another file") from error
 
 
-def _echo(text: str) -> None:
-    try:
-        typer.echo(text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"wanted to write the output, got '{error.strerror}'; send it somewhere else") from error
-
-
-def _print_json(value: Any) -> None:
-    _echo(json.dumps(value, ensure_ascii=False, default=_plainly))
-
-
-def _plainly(value: Any) -> Any:
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
-
-
 def _print_report(report: Any, as_json: bool) -> None:
     table = report if isinstance(report, dict) else asdict(report)
     if as_json:
@@ -440,22 +402,3 @@ def _print_report(report: Any, as_json: bool) -> None:
     for key, value in table.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plainly)
         _echo(f"{key}: {shown}")
-
-
-def _print_table(rows: Sequence[Any]) -> None:
-    """Rows of the same keys as aligned columns, as wide as they are on a terminal."""
-    from rich.cells import cell_len
-
-    table = [row if isinstance(row, dict) else asdict(row) for row in rows]
-    cells = [list(table[0]), *([_cell(value) for value in row.values()] for row in table)]
-    widths = [max(cell_len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    for row in cells:
-        _echo(
-            "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
-
-
-def _cell(value: Any) -> str:
-    from assistant.display import clean
-
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else clean(str(value))

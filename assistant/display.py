@@ -70,7 +70,7 @@ def lines(event: Event) -> list[str]:
     """An entry of the event log as plain lines; none for what a reader of a talk does not need."""
     match event["type"]:
         case "ready":
-            engines = ", ".join(f"{slot} {e['name']} ({e['why']})" for slot, e in event["engines"].items())
+            engines = ", ".join(f"{s} {e.get('model', e['name'])} ({e['why']})" for s, e in event["engines"].items())
             return [clean(f"ready: {engines}")]
         case "words" if event["final"] and event["text"]:
             return [clean(f"you: {event['text']}")]

@@ -11,7 +11,8 @@ from assistant import pacing
 from assistant.commands import app
 from assistant.config import load_config
 from assistant.errors import EngineError, OutputError
-from assistant.running import load_engines
+from assistant.hiring import load_engines
+from assistant.running import read_costs
 from assistant.sessions.counting import count
 from assistant.sessions.latency import hold_talks
 from assistant.sessions.picture import draw
@@ -52,6 +53,13 @@ def test_scenes_are_counted_and_reported(tmp_path, monkeypatch):
     with Pictures.open(tmp_path / "turns.png") as picture:
         assert picture.width > 600
     assert "3 of 3 scenes" in done.stderr
+
+
+def test_scenes_without_known_costs_are_not_counted(tmp_path):
+    done = bench("--turns", "0", "--scenes", "3")
+    assert str(done.exception).startswith("wanted what work costs") and "--costs" in str(done.exception)
+    (tmp_path / "earlier.json").write_text('{"costs": {"mind.reply.first": 0.2}, "seed": 0}')
+    assert read_costs(tmp_path / "earlier.json") == {"mind.reply.first": 0.2}
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,8 @@ def tree() -> dict[tuple[str, ...], Any]:
 
 def test_all_commands_are_there():
     assert {" ".join(words) for words in tree()} >= {
-        *("run", "demo", "say", "hear", "look", "devices", "config show", "config check", "models where"),
+        *("run", "demo", "say", "hear", "look", "devices", "config show", "config check"),
+        *("models list", "models pull", "models verify", "models where", "models remove"),
         *("eval hearing", "eval seeing", "bench turns"),
     }
 

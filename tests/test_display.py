@@ -32,10 +32,11 @@ TURN: dict[str, Any] = {
         "output_ms": 0.0,
     },
 }
+MIND = {"name": "transformers", "model": "smolvlm2-500m", "why": "8.0 GB are free and it is here"}
 READY: dict[str, Any] = {
     "at_s": 0.0,
     "type": "ready",
-    "engines": {"recogniser": {"name": "whisper", "why": "asked for"}, "mind": {"name": "llama", "why": "built in"}},
+    "engines": {"recogniser": {"name": "whisper", "why": "asked for"}, "mind": MIND},
     "sample_rate_hz": {"microphone": 48000, "recogniser": 16000, "speaker": 48000},
     "version": "0.1.0",
 }
@@ -81,7 +82,7 @@ TALK: list[dict[str, Any]] = [
 
 def test_a_talk_as_plain_lines():
     assert [line for event in TALK for line in lines(event)] == [
-        "ready: recogniser whisper (asked for), mind llama (built in)",
+        "ready: recogniser whisper (asked for), mind smolvlm2-500m (8.0 GB are free and it is here)",
         "you: how much is the milk",
         "assistant: The milk costs 3.49,",
         "  620 ms to the first sound (endpoint 500, recognise 40, think 60, speak 20)",

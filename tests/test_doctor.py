@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from assistant.backends.files import read_sound
 from assistant.backends.pictures import open_files
 from assistant.backends.scripted import ScriptedMind, ScriptedRecogniser, ScriptedVoice
 from assistant.backends.silero import Silero
+from assistant.choosing import Choice
 from assistant.config import load_config
 from assistant.demo import script
 from assistant.doctor import ESSENTIAL, Finding, engines
@@ -196,19 +198,30 @@ def test_a_gpu_is_in_order_or_what_it_lacks_is_told(seen: Gpu, ok: bool, found: 
 # ---------------------------------------------------------------- engines
 
 
+def tried(slot: str, engine: Callable[[], Any]) -> Finding:
+    choice = Choice("scripted", "a test's")
+    return engines.examine_one(slot, choice, lambda: (engine(), choice))
+
+
 def test_an_engine_that_is_not_here_or_is_broken_is_told_and_the_others_are_looked_at() -> None:
-    def missing() -> Any:
+    def missing() -> tuple[Any, Choice]:
         raise EngineError("wanted the weights of x, they are not here; run: assistant models pull x")
 
-    def broken() -> Any:
+    def broken() -> tuple[Any, Choice]:
         raise ImportError("libthing.so.3: cannot open shared object file")
 
-    assert engines.examine_one("mind", "x", missing) == Finding(
+    assert engines.examine_one("mind", Choice("x", ""), missing) == Finding(
         "mind", False, "wanted the weights of x, they are not here", "run: assistant models pull x"
     )
-    finding = engines.examine_one("voice", "y", broken)
+    finding = engines.examine_one("voice", Choice("y", ""), broken)
     assert finding.found == "y fails with ImportError: libthing.so.3: cannot open shared object file"
     assert finding.advice == "install its packages again, or choose another: --set voice.engine=…"
+
+
+def test_a_spare_that_took_the_place_of_an_engine_is_told_with_the_reason() -> None:
+    spare = Choice("scripted", "built in, in place of big: wanted the weights of big, they are damaged")
+    finding = engines.examine_one("voice", Choice("big", "asked for"), lambda: (ScriptedVoice(), spare))
+    assert finding.ok and finding.found.startswith(f"scripted ({spare.why}): loaded in ")
 
 
 def test_an_engine_that_gives_nothing_is_not_in_order_and_is_let_go() -> None:
@@ -225,15 +238,15 @@ def test_an_engine_that_gives_nothing_is_not_in_order_and_is_let_go() -> None:
         def reply(self, messages: Any, stop: Any, grammar: str | None = None) -> Any:
             return iter(())
 
-    assert not engines.examine_one("voice", "mute", Mute).ok
-    assert engines.examine_one("mind", "dumb", Dumb).found.endswith("it says nothing")
+    assert not tried("voice", Mute).ok
+    assert tried("mind", Dumb).found.endswith("it says nothing")
     assert closed == ["voice"]
 
 
 def test_a_recogniser_that_is_slower_than_speech_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(0, 10_000, 100))
     monkeypatch.setattr(engines.time, "perf_counter", lambda: float(next(ticks)))
-    finding = engines.examine_one("recogniser", "scripted", ScriptedRecogniser)
+    finding = tried("recogniser", ScriptedRecogniser)
     assert not finding.ok and finding.advice == "choose a smaller model"
 
 

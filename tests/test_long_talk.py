@@ -10,7 +10,8 @@ import pytest
 from assistant import pacing
 from assistant.backends.scripted import ScriptedCamera
 from assistant.config import load_config
-from assistant.running import load_engines, talk_over
+from assistant.hiring import load_engines
+from assistant.running import talk_over
 from assistant.sessions.levels import AUDIBLE
 from assistant.sessions.loudspeaker import RoomSpeaker
 from assistant.sessions.microphone import RoomMicrophone, Sound

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import pty
-import re
 import signal
-import subprocess
-import sys
-import termios
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
+from terminal import SCRIPTED, Terminal
 
 from assistant.backends.files import FileMicrophone, SilentSpeaker
 from assistant.backends.keys import OnKey, terminal_keys
@@ -29,16 +21,15 @@ from assistant.config import load_config
 from assistant.errors import ConfigError
 from assistant.events import HearingEvent, Lost, Onset, Speaking, Utterance
 from assistant.hearing import TurnTaking, hear
+from assistant.hiring import load_engines
 from assistant.muting import SwitchedMicrophone
 from assistant.pacing import Clock, run
-from assistant.running import address_rules, load_engines, run_session, talk_over
+from assistant.running import address_rules, run_session, talk_over
 from assistant.talk import Devices
 from assistant.transcribing import Transcriber, joined
 from assistant.workers import Worker
 
 Heard = HearingEvent | Lost
-FAKES = ("activity", "endpointing", "recogniser", "mind", "eyes", "voice")
-SCRIPTED = [f"{slot}.engine={'words' if slot == 'endpointing' else 'scripted'}" for slot in FAKES]
 
 
 def listen(
@@ -170,60 +161,6 @@ def test_a_talk_by_pushing_begins_deaf_and_answers_what_was_said() -> None:
 
 
 # ---------------------------------------------------------------- on a real terminal
-
-
-class Terminal:
-    """The program on a terminal of its own; what it wrote, and the terminal's settings before and after."""
-
-    def __init__(self, tmp_path: Path, *more: str) -> None:
-        self.events = tmp_path / "events.jsonl"
-        sound = tmp_path / "sound.wav"
-        soundfile.write(sound, np.concatenate([np.zeros(16_000 * 30), np.full(16_000, 0.3)]), 16_000)
-        self._master, self._slave = pty.openpty()
-        self.before = self.settings
-        words = ["--microphone", str(sound), "--camera", "none", "--speaker", "none", "--events", str(self.events)]
-        sets = [word for one in SCRIPTED for word in ("--set", one)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "assistant", "run", *words, *sets, *more],
-            env={**os.environ, "TERM": "xterm-256color", "XDG_CONFIG_HOME": str(tmp_path)},
-            stdin=self._slave,
-            stdout=self._slave,
-            stderr=self._slave,
-            start_new_session=True,
-            preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # make it the controlling terminal
-        )
-        self.shown = ""
-
-    @property
-    def settings(self) -> list[Any]:
-        return termios.tcgetattr(self._slave)
-
-    def until(self, seen: Callable[[], bool]) -> None:
-        """Read what is shown until something is seen."""
-        os.set_blocking(self._master, False)
-        end = time.monotonic() + 60
-        while not seen():
-            assert time.monotonic() < end and self.process.poll() is None, self.shown
-            time.sleep(0.02)
-            try:
-                drawn = os.read(self._master, 65536).decode(errors="replace")
-            except BlockingIOError:
-                continue
-            self.shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
-
-    def type(self, keys: str) -> None:
-        os.write(self._master, keys.encode())
-
-    def logged(self, type: str) -> list[dict[str, Any]]:
-        lines = self.events.read_text(encoding="utf-8").splitlines() if self.events.exists() else []
-        return [event for event in (json.loads(line) for line in lines if line.endswith("}")) if event["type"] == type]
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(10)
-        os.close(self._master)
-        os.close(self._slave)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from assistant.backends.smart_turn import SmartTurn, log_mel, mel_filters
 from assistant.config import Config, load_config
 from assistant.errors import WeightsError
 from assistant.events import HEARING_RATE_HZ, Samples
+from assistant.hiring import Engines, load_engines, prepare
 from assistant.models import StoreSettings, known
-from assistant.running import Engines, load_engines, prepare
 
 RATE = HEARING_RATE_HZ
 
@@ -93,7 +93,7 @@ def test_a_talk_begins_without_it_and_says_so(tmp_path, fast):
     engines = loaded(scripted(tmp_path), fast=fast)
     choice = engines.chosen["endpointing"]
     assert choice.name == "words"
-    assert "in place of smart_turn, and worse" in choice.why and "while offline" in choice.why
+    assert "by words alone, in place of smart_turn" in choice.why and "while offline" in choice.why
     assert engines.endpointing.model.over(np.zeros(RATE, np.float32)) is None
 
 

@@ -17,8 +17,9 @@ from assistant.backends.pictures import PictureCamera
 from assistant.backends.silero import Silero
 from assistant.config import load_config
 from assistant.events import Samples
+from assistant.hiring import load_engines
 from assistant.pacing import Clock, run
-from assistant.running import load_engines, talk_over
+from assistant.running import talk_over
 from assistant.soundcheck import MUTED_S, Fault, SoundCheck, check
 from assistant.talk import Devices
 

@@ -25,6 +25,23 @@ def random_whisper(file: Path, *, multilingual: bool = True, layers: int = 2, he
     return file
 
 
+def random_hub_whisper(folder: Path) -> Path:
+    """A Whisper as the hub has them (`config.json`, `model.safetensors`), with alignment heads of its own."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.WhisperConfig(
+        vocab_size=51_865, d_model=32, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=128, decoder_ffn_dim=128,
+    )  # fmt: skip
+    model = transformers.WhisperForConditionalGeneration(config)
+    settings: Any = model.generation_config
+    settings.alignment_heads = [[1, 0], [2, 1]]
+    model.save_pretrained(folder)
+    return folder
+
+
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{% if m.content is string %}{{ m.content }}{% else %}"
     "{% for part in m.content %}{% if part.type == 'image' %}IMAGE{% else %}{{ part.text }}{% endif %}{% endfor %}"
@@ -167,6 +184,110 @@ def random_voice(folder: Path, *, phonemes: bool = False, speakers: int = 0) -> 
     return folder
 
 
+def random_kokoro(folder: Path, names: tuple[str, ...] = ("af_heart", "zf_xiaobei", "bf_emma")) -> Path:
+    """A network with Kokoro's inputs and outputs (`kokoro.onnx`, `voices.bin`): each phoneme is a stretch of noise of
+    its own, 600 samples long, as loud as the speaker's style says.
+    """
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, (178, 600)).astype(np.float32)
+    tensors = {"noise": noise, "ones": np.ones(178, np.int64), "flat": np.array([-1], np.int64)}
+    nodes = [
+        ("Gather", ["noise", "tokens"], "stretches"),
+        ("Reshape", ["stretches", "flat"], "plain"),
+        ("ReduceMean", ["style"], "loudness"),
+        ("Reshape", ["loudness", "flat"], "gain"),
+        ("Mul", ["plain", "gain"], "styled"),
+        ("Mul", ["styled", "speed"], "audio"),
+        ("Gather", ["ones", "tokens"], "frames"),
+        ("Reshape", ["frames", "flat"], "duration"),
+    ]
+    inputs = {"tokens": (np.int64, 2), "style": (np.float32, 2), "speed": (np.float32, 1)}
+    outputs = {"audio": (np.float32, 1), "duration": (np.int64, 1)}
+    (folder / "kokoro.onnx").write_bytes(onnx_file(nodes, tensors, inputs, outputs))
+    styles = {name: np.full((510, 1, 256), 0.5 + 0.1 * i, np.float32) for i, name in enumerate(names)}
+    with (folder / "voices.bin").open("wb") as file:
+        np.savez(file, **styles)  # type: ignore[arg-type]  # the names are the voices'
+    return folder
+
+
+def onnx_file(
+    nodes: list[tuple[str, list[str], str]],
+    tensors: dict[str, Any],
+    inputs: dict[str, tuple[Any, int]],
+    outputs: dict[str, tuple[Any, int]],
+) -> bytes:
+    """An ONNX model, opset 13: nodes as (operator, inputs, output), inputs and outputs as (type, number of axes)."""
+    import numpy as np
+
+    kinds = {np.dtype(np.float32): 1, np.dtype(np.int64): 7}
+
+    def number(value: int) -> bytes:
+        low, rest = value & 0x7F, value >> 7
+        return bytes([low | 0x80]) + number(rest) if rest else bytes([low])
+
+    def field(key: int, value: int | str | bytes) -> bytes:
+        if isinstance(value, int):
+            return number(key << 3) + number(value)
+        raw = value.encode() if isinstance(value, str) else value
+        return number(key << 3 | 2) + number(len(raw)) + raw
+
+    def described(name: str, kind: Any, axes: int) -> bytes:
+        shape = b"".join(field(1, field(2, f"{name}{axis}")) for axis in range(axes))
+        return field(1, name) + field(2, field(1, field(1, kinds[np.dtype(kind)]) + field(2, shape)))
+
+    graph = field(2, "random")
+    for operator, taken, made in nodes:
+        named = b"".join(field(1, name) for name in taken)
+        graph += field(1, named + field(2, made) + field(4, operator))
+    for name, tensor in tensors.items():
+        axes = b"".join(field(1, size) for size in tensor.shape)
+        graph += field(5, axes + field(2, kinds[tensor.dtype]) + field(8, name) + field(9, tensor.tobytes()))
+    graph += b"".join(field(11, described(name, *shape)) for name, shape in inputs.items())
+    graph += b"".join(field(12, described(name, *shape)) for name, shape in outputs.items())
+    return field(1, 8) + field(7, graph) + field(8, field(2, 13))
+
+
+def random_xtts(folder: Path, speakers: tuple[str, ...] = ("Ana", "Ben")) -> Path:
+    """An XTTS (`config.json`, `model.pth`, `vocab.json`, `speakers_xtts.pth`) that knows letters and says noise."""
+    import torch
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    from assistant.backends.no_torchaudio import stand_in
+
+    with stand_in():
+        from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
+        from TTS.tts.models.xtts import Xtts
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    marks = ["[STOP]", "[UNK]", "[SPACE]", "[START]", "[en]", "[zh-cn]"]
+    core = Tokenizer(models.WordLevel({c: i for i, c in enumerate([*marks, *"abcdefghijklmnopqrstuvwxyz.,"])}, "[UNK]"))
+    core.add_special_tokens(marks)
+    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    core.save(str(folder / "vocab.json"))
+    config = XttsConfig(
+        model_args=XttsArgs(
+            gpt_layers=1, gpt_n_model_channels=64, decoder_input_dim=64, gpt_n_heads=2, gpt_num_audio_tokens=66,
+            gpt_start_audio_token=64, gpt_stop_audio_token=65, gpt_max_audio_tokens=50,
+        ),
+        languages=["en", "zh-cn"],
+    )  # fmt: skip
+    model = Xtts(config)
+    model.tokenizer.tokenizer = core
+    model.init_models()
+    torch.save({"model": model.state_dict()}, folder / "model.pth")
+    voices = {
+        name: {"gpt_cond_latent": torch.randn(1, 32, 64), "speaker_embedding": torch.randn(1, 512, 1)}
+        for name in speakers
+    }
+    torch.save(voices, folder / "speakers_xtts.pth")
+    config.save_json(str(folder / "config.json"))
+    return folder
+
+
 def random_detector(folder: Path, family: str, labels: tuple[str, ...] = ("cup", "dog", "N/A")) -> Path:
     """A detector of a `family`, d_fine or rf_detr, with its classes and the settings of its pictures, 64 x 64."""
     import json
@@ -245,3 +366,96 @@ def word_tokenizer(words: tuple[str, ...]) -> Any:
     )
     marks = {"bos_token": "<begin>", "eos_token": "<end>", "pad_token": "<pad>", "unk_token": "<unknown>"}
     return PreTrainedTokenizerFast(tokenizer_object=core, **marks)
+
+
+GGUF_CONTROL = ["<|im_start|>", "<|im_end|>", "<fake_token_around_image>", "<global-img>", "<image>"]
+"""What ChatML writes around messages, and what SmolVLM's family writes around pictures."""
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def random_gguf(file: Path, *, width: int = 32, layers: int = 2, architecture: str = "llama") -> Path:
+    """A text model for llama.cpp whose words are bytes."""
+    import gguf
+    from tokenizers import pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [*letters, "ĊĊ", *GGUF_CONTROL]  # two line ends in one: SmolVLM's pictures begin with them
+    writer = gguf.GGUFWriter(file, architecture)
+    writer.add_name("random")
+    writer.add_context_length(4096)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(2 * width)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(width // 2)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    kinds = [gguf.TokenType.NORMAL] * (len(letters) + 1) + [gguf.TokenType.CONTROL] * len(GGUF_CONTROL)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(["Ċ Ċ"])
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHATML)
+    shapes = {"token_embd.weight": (len(tokens), width), "output_norm.weight": (width,)}
+    shapes["output.weight"] = (len(tokens), width)
+    for i in range(layers):
+        narrow, wide = (width // 2, width), (2 * width, width)
+        block = {"attn_norm": (width,), "attn_q": (width, width), "attn_k": narrow, "attn_v": narrow}
+        block |= {"attn_output": (width, width), "ffn_norm": (width,), "ffn_gate": wide, "ffn_up": wide}
+        block |= {"ffn_down": (width, 2 * width)}
+        shapes |= {f"blk.{i}.{name}.weight": shape for name, shape in block.items()}
+    return _write_gguf(writer, file, shapes)
+
+
+def random_mmproj(file: Path, *, text_width: int = 32, width: int = 32, layers: int = 1) -> Path:
+    """A projector of SmolVLM's kind for pictures of 32 x 32 in patches of 8 x 8, for a model of `text_width`."""
+    import gguf
+
+    writer = gguf.GGUFWriter(file, "clip")
+    writer.add_clip_has_vision_encoder(True)
+    writer.add_clip_projector_type("idefics3")
+    writer.add_vision_image_size(32)
+    writer.add_vision_preproc_image_size(64)
+    writer.add_vision_patch_size(8)
+    writer.add_vision_embedding_length(width)
+    writer.add_vision_feed_forward_length(2 * width)
+    writer.add_vision_block_count(layers)
+    writer.add_vision_head_count(2)
+    writer.add_vision_attention_layernorm_eps(1e-6)
+    writer.add_vision_projection_dim(text_width)
+    writer.add_vision_image_mean([0.5] * 3)
+    writer.add_vision_image_std([0.5] * 3)
+    writer.add_vision_use_gelu(True)
+    writer.add_vision_projector_scale_factor(2)
+    shapes: dict[str, tuple[int, ...]] = {"v.patch_embd.weight": (width, 3, 8, 8), "v.patch_embd.bias": (width,)}
+    shapes |= {"v.position_embd.weight": (16, width), "v.post_ln.weight": (width,), "v.post_ln.bias": (width,)}
+    for i in range(layers):
+        block = {name: (width, width) for name in ("attn_q", "attn_k", "attn_v", "attn_out")}
+        block |= {"ln1": (width,), "ln2": (width,), "ffn_up": (2 * width, width), "ffn_down": (width, 2 * width)}
+        for name, shape in block.items():
+            shapes |= {f"v.blk.{i}.{name}.weight": shape, f"v.blk.{i}.{name}.bias": shape[:1]}
+    shapes["mm.model.fc.weight"] = (text_width, 4 * width)
+    return _write_gguf(writer, file, shapes)
+
+
+def _write_gguf(writer: Any, file: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for name, shape in shapes.items():
+        is_norm = name.endswith("weight") and len(shape) == 1
+        writer.add_tensor(name, (np.ones(shape) if is_norm else rng.normal(0, 0.3, shape)).astype(np.float32))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    writer.write_header_to_file(file)
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file

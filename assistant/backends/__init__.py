@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from assistant.errors import ConfigError
 from assistant.events import Block, Box, Finding, Frame, Image, Matrix, Phrase, Played, Samples, Vector, Words
+from assistant.privacy import keep_quiet
 
 Stop = Callable[[], bool]
 """True once nobody wants the result any more; engines ask per token and per prefill chunk."""
@@ -151,6 +152,20 @@ class Voice(Protocol):
     def synthesise(self, text: str, language: str, stop: Stop) -> Speech: ...
 
 
+@runtime_checkable
+class Streams(Protocol):
+    """A voice whose sound comes in pieces, the first long before the last is made.
+
+    Each piece is the sound of the text from where the piece before it ended up to `end`, as `(end, speech)`; its marks
+    count characters and samples from there. The last piece ends where the text ends, and no piece is no words. Once
+    `stop()` is true there may be none any more.
+    """
+
+    languages: tuple[str, ...]
+
+    def stream(self, text: str, language: str, stop: Stop) -> Iterator[tuple[int, Speech]]: ...
+
+
 class Eyes(Protocol):
     """What is to be seen in a picture."""
 
@@ -264,6 +279,7 @@ ENGINES: dict[str, dict[str, str]] = {
     "mind": {
         "llama": "llama:Llama",
         "transformers": "transformers:Transformers",
+        "openai": "openai:OpenAI",
         "scripted": "scripted:ScriptedMind",
     },
     "eyes": {"ocr": "ocr:Ocr", "scripted": "scripted:ScriptedEyes"},
@@ -277,7 +293,12 @@ ENGINES: dict[str, dict[str, str]] = {
         "clip": "encoder:Clip",
         "scripted": "scripted:ScriptedEncoder",
     },
-    "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
+    "voice": {
+        "espeak": "espeak:Espeak",
+        "coqui": "coqui:Coqui",
+        "kokoro": "kokoro:Kokoro",
+        "scripted": "scripted:ScriptedVoice",
+    },
 }
 """slot -> name -> module of this package : class"""
 OPTIONAL = frozenset({"detector", "encoder"})
@@ -292,6 +313,7 @@ def find(slot: str, name: str) -> type[Any]:
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(known)}"
         raise ConfigError(f"wanted a known {slot}, got '{name}'; {hint}")
     module, cls = known[name].split(":")
+    keep_quiet()
     return getattr(import_module(f"assistant.backends.{module}"), cls)
 
 

@@ -19,15 +19,14 @@ __all__ = ["ESSENTIAL", "Finding", "examine"]
 
 def examine(config: Config) -> Iterator[Finding]:
     """All findings, one after the other as they come. Raises ConfigError where the configuration names what is not."""
-    from assistant import pacing, running
-    from assistant.backends import load
+    from assistant import choosing, hiring, pacing
     from assistant.doctor import engines, machine, sound
 
-    yield machine.disk(running.store_settings(config))
+    yield machine.disk(choosing.store_settings(config))
     yield machine.gpu()
     yield machine.camera(config)
     try:
-        activity = load("activity", running.choose(config)["activity"].name)
+        activity, _ = hiring.engage(config, "activity", choosing.choose(config)["activity"])
     except EngineError:  # told with the other engines
         activity = None
     yield from pacing.run(sound.examine(config, activity), fast=False)

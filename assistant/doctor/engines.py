@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assistant import running
-from assistant.backends import Decodes, Message, load
+from assistant import choosing, hiring
+from assistant.backends import Decodes, Message
 from assistant.doctor.finding import Finding, failed
 from assistant.errors import AssistantError
 from assistant.events import HEARING_RATE_HZ, Image, Samples
 
 if TYPE_CHECKING:
+    from assistant.choosing import Choice
     from assistant.config import Config
 
 SENTENCE = "The best before date is in two weeks."
@@ -36,8 +37,8 @@ def examine(config: Config) -> Iterator[Finding]:
     """A finding an engine, and at last whether the network is needed. Raises ConfigError for an unknown engine."""
     offline = config.model_copy(update={"assistant": config.assistant.model_copy(update={"offline": True})})
     missing: list[str] = []
-    for slot, choice in running.choose(config).items():
-        finding = examine_one(slot, choice.name, lambda slot=slot, name=choice.name: _load(offline, slot, name))
+    for slot, choice in choosing.choose(config).items():
+        finding = examine_one(slot, choice, lambda slot=slot, choice=choice: hiring.engage(offline, slot, choice))
         if not finding.ok:
             missing.append(slot)
         yield finding
@@ -47,23 +48,23 @@ def examine(config: Config) -> Iterator[Finding]:
         yield Finding("network", True, "not needed: every engine was loaded and used without it")
 
 
-def _load(config: Config, slot: str, name: str) -> Any:
-    return load(slot, name, **running.options(config, slot, name))
+def examine_one(slot: str, choice: Choice, loading: Callable[[], tuple[Any, Choice]]) -> Finding:
+    """Load an engine, have it work, and let it go; the finding tells how quick it was, or what went wrong.
 
-
-def examine_one(slot: str, name: str, loading: Callable[[], Any]) -> Finding:
-    """Load an engine, have it work, and let it go; the finding tells how quick it was, or what went wrong."""
+    `loading` returns it with what it is: a spare takes the place of a choice that cannot be had, which is told.
+    """
     engine: Any = None
     try:
         began_at = time.perf_counter()
-        engine = loading()
+        engine, taken = loading()
         load_s = time.perf_counter() - began_at
         ok, worked, advice = WORK[slot](engine)
-        return Finding(slot, ok, f"{name}: loaded in {load_s:.1f} s, {worked}", advice)
+        instead = f" ({taken.why})" if taken.shown != choice.shown else ""
+        return Finding(slot, ok, f"{taken.shown}{instead}: loaded in {load_s:.1f} s, {worked}", advice)
     except AssistantError as error:
         return failed(slot, error)
     except NATIVE as error:
-        found = f"{name} fails with {type(error).__name__}: {error}"
+        found = f"{choice.shown} fails with {type(error).__name__}: {error}"
         return Finding(slot, False, found, f"install its packages again, or choose another: --set {slot}.engine=…")
     finally:
         getattr(engine, "close", lambda: None)()

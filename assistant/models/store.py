@@ -1,77 +1,38 @@
-"""Weights on this machine: where they lie, and how they get here the first time they are needed.
+"""Models on this machine: where they lie, whether they are whole, and what their engine is told to run them.
 
-    locate()   the file, if it is here
-    fetch()    the file; gets it first if it must
-    where()    all of the catalogue and what of it is here
+    locate()    the file or the folder, if it is here
+    where()     all of the catalogue and what of it is here
+    resolved()  an engine's options, with a model of the catalogue put into words that it understands
+    remove()    away with it
 
-A file that is in place is whole: it is checked against its pinned SHA-256 before it gets its name, and it gets it in
-one step. Knows no engine.
+A model that has its name in the store is whole: it was checked before it got it, and got it in one step (`pulling`).
+One that lies in a folder of the user's or in another program's cache counts as well. Opens no connection.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import Any
 
-from assistant.errors import WeightsError
-from assistant.models import wheels
-from assistant.models.catalogue import Weights, Wheel, catalogue, known
-from assistant.models.places import Places, places, shown
-
-if TYPE_CHECKING:
-    import httpx
-
-ABANDONED_S = 600.0
-"""A part of a file that has not grown for so long belongs to a fetch that was killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
-    """Where weights are kept (None: the user's cache folder) and where they may come from.
-
-    `wheels` are folders or pages with wheels, looked at before anything pip or uv know; `index` takes the place of
-    every index they know. `offline`: nothing is fetched, from anywhere.
-    """
-
-    folder: Path | None = None
-    wheels: tuple[str, ...] = ()
-    index: str | None = None
-    offline: bool = False
-
-    def kept_in(self) -> Path:
-        """The folder that weights are kept in."""
-        import platformdirs
-
-        return self.folder.expanduser() if self.folder else platformdirs.user_cache_path("assistant") / "models"
-
-
-@dataclass(frozen=True, slots=True)
-class Fetching:
-    """How far a fetch is. `total_bytes` is what is downloaded in all; the first one of a fetch has 0 `done_bytes`."""
-
-    name: str
-    place: str
-    done_bytes: int
-    total_bytes: int
-
-
-Progress = Callable[[Fetching], None]
+from assistant.errors import ConfigError, OutputError, WeightsError
+from assistant.models.catalogue import Hub, Url, Weights, Wheel, called, catalogue, known
+from assistant.models.elsewhere import caches
+from assistant.models.licences import check_licence
+from assistant.models.manifest import has_all, read_manifest, size
+from assistant.models.settings import StoreSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A line of `assistant models where`. `path` is None where nothing is; `present` says that the size is right."""
+    """A line of `assistant models where`. `path` is None where nothing is; `present` says that all of it is there.
+
+    `unfinished_bytes` is what a pull that was broken off has left to go on with.
+    """
 
     name: str
     slot: str
@@ -79,186 +40,194 @@ class Stored:
     size_bytes: int
     licence: str
     present: bool
+    unfinished_bytes: int = 0
+
+
+# ---------------------------------------------------------------- what is here
 
 
 def locate(weights: str | Weights, settings: StoreSettings | None = None) -> Path | None:
-    """The file, in the store or in an installed package that carries it; None where it is not, or has another size.
+    """The file, or the folder of a model that is one; None where it is not here, or not all of it.
 
+    Looked for in the store, in the user's folders, in installed packages that carry it, in other programs' caches.
     Raises ConfigError for a name that the catalogue does not have.
     """
     wanted = known(weights) if isinstance(weights, str) else weights
-    candidates = [_target(wanted, settings or StoreSettings())]
-    candidates += [path for source in wanted.sources if (path := _installed(source)) is not None]
-    return next((path for path in candidates if _size(path) == wanted.size_bytes), None)
+    return next((path for path in _candidates(wanted, settings or StoreSettings()) if _whole(path, wanted)), None)
 
 
 def where(settings: StoreSettings | None = None) -> list[Stored]:
-    """What of the catalogue is here. A file of the wrong size is listed with its path and is not `present`."""
+    """What of the catalogue is here. What is not whole is listed with its path and is not `present`."""
     settings = settings or StoreSettings()
     lines: list[Stored] = []
     for weights in catalogue().values():
-        found = locate(weights, settings)
-        target = _target(weights, settings)
-        path = found or (target if target.exists() else None)
+        found, kept = locate(weights, settings), target(weights, settings)
+        path = found or (kept if kept.exists() else None)
+        begun = _bytes_in(unfinished(weights, settings))
         lines.append(
-            Stored(weights.name, weights.slot, path, weights.size_bytes, weights.licence, present=found is not None)
+            Stored(weights.name, weights.slot, path, weights.size_bytes, weights.licence, found is not None, begun)
         )
     return lines
 
 
-def fetch(
-    weights: str | Weights, settings: StoreSettings | None = None, progress: Progress = lambda step: None
-) -> Path:
-    """The file; if it is not here it is taken out of the wheel that carries it, which is downloaded first.
+def place(weights: Weights, settings: StoreSettings) -> Path:
+    """The folder of a model in the store."""
+    return settings.kept_in() / weights.name
 
-    `progress` is called only if something has to be fetched: with nothing done first, then as it arrives. Raises
-    WeightsError where it cannot be had or must not be fetched, OutputError where it cannot be kept, ConfigError for an
-    unknown name.
+
+def target(weights: Weights, settings: StoreSettings) -> Path:
+    """What `locate` finds of a model in the store: its file, or its folder."""
+    return place(weights, settings) / weights.file
+
+
+def unfinished(weights: Weights, settings: StoreSettings) -> Path:
+    """Where a pull keeps what has arrived until all of it has."""
+    return settings.kept_in() / f"{weights.name}.part"
+
+
+def lock(weights: Weights, settings: StoreSettings) -> Path:
+    """What a pull holds while it is under way."""
+    return settings.kept_in() / f"{weights.name}.lock"
+
+
+def wheels_of(weights: Weights) -> list[Wheel]:
+    """The wheels that carry it: such a model is fetched the first time it is needed, as a package is."""
+    return [source for source in weights.sources if isinstance(source, Wheel)]
+
+
+def _candidates(weights: Weights, settings: StoreSettings) -> Iterator[Path]:
+    yield target(weights, settings)
+    titles = [
+        weights.name,
+        *(source.repository.split("/")[-1] for source in weights.sources if isinstance(source, Hub)),
+    ]
+    for folder in settings.folders:
+        own = folder.expanduser()
+        yield from ((own / title / weights.file) for title in titles)
+        if weights.file:
+            yield own / weights.file
+    for source in wheels_of(weights):
+        try:  # inside an installed package, found without importing it
+            yield Path(str(metadata.distribution(source.project).locate_file(source.member)))
+        except metadata.PackageNotFoundError:
+            continue
+    yield from caches(weights)
+
+
+def _whole(path: Path, weights: Weights) -> bool:
+    """Whether all of a model is there: by its size, by the manifest beside it, else by the files it must have."""
+    if weights.exact:
+        return size(path) == weights.size_bytes
+    folder = path.parent if weights.file else path
+    if (manifest := read_manifest(folder)) is not None:
+        return has_all(folder, manifest)
+    if weights.file:
+        return size(path) > 0
+    return path.is_dir() and all(size(folder / inside) > 0 for inside in _needed(folder, weights))
+
+
+def _needed(folder: Path, weights: Weights) -> set[str]:
+    """Files that a folder without a manifest cannot do without: a configuration, weights, and all of their parts."""
+    named = {inside for inside in weights.paths.values() if inside != "."}
+    for source in weights.sources:
+        if isinstance(source, Url) and not source.unpack:
+            named |= {url.rpartition("/")[2] for url in (source.url, *source.more)}
+    if named:
+        return named
+    parts: set[str] = set()
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            parts |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError):
+            parts.add(f"{index.name} that can be read")
+    found = [path.name for ending in ("safetensors", "bin", "pth") for path in folder.glob(f"*.{ending}")]
+    return {"config.json", *(parts or found or {"model.safetensors"})}
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(size(path) for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+
+
+# ---------------------------------------------------------------- what engines are told
+
+
+def resolved(slot: str, engine: str, told: Mapping[str, Any], settings: StoreSettings) -> dict[str, Any]:
+    """The options of an engine, where `model` (or `folder`) may be a name of the catalogue: it is told where that lies.
+
+    The engine's own name of a model that is here is put into a path too, and what the catalogue says of a model holds
+    over what was told; anything else is left as it is. Raises ConfigError for a model of another engine or slot,
+    WeightsError for one that is not here.
+    """
+    named = [str(told[option]) for option in ("model", "folder") if told.get(option)]
+    name, weights = next(((name, found) for name in named if (found := called(engine, name))), ("", None))
+    if weights is None or wheels_of(weights):
+        return dict(told)
+    ours = name == weights.name
+    if (weights.slot, weights.engine) != (slot, engine):
+        if not ours:
+            return dict(told)
+        raise ConfigError(
+            f"wanted a model for [{slot}.{engine}], got '{weights.name}', which is one for [{weights.slot}."
+            f"{weights.engine}]; choose another, or --{weights.slot} {weights.engine}"
+        )
+    if not ours and locate(weights, settings) is None:
+        return dict(told)
+    rest = {option: value for option, value in told.items() if option != "model"}
+    return rest | engine_options(weights, settings)
+
+
+def engine_options(weights: str | Weights, settings: StoreSettings | None = None) -> dict[str, Any]:
+    """What its engine is told to run a model. Raises WeightsError where it is not here or its licence not accepted."""
+    wanted = known(weights) if isinstance(weights, str) else weights
+    settings = settings or StoreSettings()
+    path = locate(wanted, settings)
+    if path is None:
+        raise WeightsError(
+            f"wanted the model '{wanted.name}' ({shown_size(wanted)}), got none of it, or not all; get it with: "
+            f"assistant models pull {wanted.name}"
+        )
+    check_licence(wanted, settings)
+    folder = path.parent if wanted.file else path
+    return {**wanted.options, **{option: str(folder / inside) for option, inside in wanted.paths.items()}}
+
+
+# ---------------------------------------------------------------- away with it
+
+
+def remove(weights: str | Weights, settings: StoreSettings | None = None) -> int:
+    """Delete a model from the store, and what an unfinished pull of it has left; returns the bytes that are freed.
+
+    Raises WeightsError where nothing of it is in the store: what other programs keep is theirs to delete; OutputError
+    where it cannot be deleted.
     """
     wanted = known(weights) if isinstance(weights, str) else weights
     settings = settings or StoreSettings()
-    if (path := locate(wanted, settings)) is not None:
-        return path
-    target = _target(wanted, settings)
-    if settings.offline:
-        raise WeightsError(
-            f"wanted the weights '{wanted.name}' ({_mb(wanted.size_bytes)}) in {target.parent}, got none, and nothing "
-            "is fetched while offline; start once without --offline"
-        )
+    there = [folder for folder in (place(wanted, settings), unfinished(wanted, settings)) if folder.is_dir()]
+    if not there:
+        found = locate(wanted, settings)
+        got = f"it lies in {found}, which is not ours; delete it there" if found else "nothing of it is there"
+        raise WeightsError(f"wanted '{wanted.name}' in {settings.kept_in()}, {got}")
+    freed = sum(_bytes_in(folder) for folder in there)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
+        for folder in there:
+            gone = folder.with_name(f"{folder.name}.gone")
+            if gone.exists():
+                shutil.rmtree(gone)
+            shutil.rmtree(folder.rename(gone))  # what is half deleted has no name that anybody looks for
+        lock(wanted, settings).unlink(missing_ok=True)
     except OSError as error:
-        raise wheels.unwritable(target.parent, error) from error
-    _take_from_anywhere(wanted, target, settings, progress)
-    return target
+        raise OutputError(
+            f"wanted to delete {folder}, got '{error.strerror}'; permit it, or delete it yourself"
+        ) from error
+    return freed
 
 
-def _target(weights: Weights, settings: StoreSettings) -> Path:
-    return settings.kept_in() / weights.name / weights.file
+def shown_size(weights: Weights) -> str:
+    """The size of a model in words: `98 MB`, `about 2.0 GB`."""
+    about = "" if weights.exact else "about "
+    return f"{about}{shown_bytes(weights.size_bytes)}"
 
 
-def _installed(source: Wheel) -> Path | None:
-    """The file inside an installed package, found without importing it."""
-    try:
-        return Path(str(metadata.distribution(source.project).locate_file(source.member)))
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def _mb(size_bytes: int) -> str:
-    return f"{max(1, round(size_bytes / 1e6))} MB"
-
-
-def _sweep(folder: Path) -> None:
-    for part in folder.glob("*.part"):
-        if time.time() - part.stat().st_mtime > ABANDONED_S:
-            part.unlink(missing_ok=True)
-
-
-# ---------------------------------------------------------------- getting it
-
-
-def _take_from_anywhere(weights: Weights, target: Path, settings: StoreSettings, progress: Progress) -> None:
-    """Try every place in order until one of them gives the file."""
-    tried: list[str] = []
-    around = places(settings.wheels, settings.index)
-    with wheels.connection(around) as client:
-        for source in weights.sources:
-            for place, find in _finders(around, source, client):
-                try:
-                    _take(weights, source, find(), target, client, partial(_tell, progress, weights.name, place))
-                    return
-                except WeightsError as reason:
-                    tried.append(f"{place} ({reason})")
-    carriers = " or ".join(f"{source.project} {source.version}" for source in weights.sources)
-    raise WeightsError(
-        f"wanted the weights '{weights.name}' ({_mb(weights.size_bytes)}, in the wheel {carriers}), got them from "
-        f"none of {', '.join(tried) or 'no place at all'}; connect once, or name a folder that holds this wheel in "
-        "[models] wheels"
-    )
-
-
-def _tell(progress: Progress, name: str, place: str, done_bytes: int, total_bytes: int) -> None:
-    progress(Fetching(name, place, done_bytes, total_bytes))
-
-
-def _finders(around: Places, source: Wheel, client: httpx.Client) -> Iterator[tuple[str, Callable[[], wheels.Offer]]]:
-    """Each place as it may be shown, and how to ask it for the wheel."""
-    wheel = (source.project, source.version, client)
-    yield from ((shown(link), partial(wheels.linked, link, *wheel)) for link in around.links)
-    yield from ((shown(index), partial(wheels.indexed, index, *wheel)) for index in around.indexes)
-
-
-def _take(
-    weights: Weights, source: Wheel, offer: wheels.Offer, target: Path, client: httpx.Client, arrived: wheels.Arrived
-) -> None:
-    """Get the wheel that is offered and put what it carries in place. Raises WeightsError with the reason alone."""
-    local = offer.local()
-    if local is not None:
-        arrived(0, source.size_bytes)
-        try:
-            with local.open("rb") as wheel:
-                wheels.check(wheel, offer)
-                _unpack(wheel, weights, source.member, target)
-        except OSError as error:
-            raise WeightsError(f"its {local.name} cannot be read: {error.strerror or error}") from error
-        arrived(source.size_bytes, source.size_bytes)
-        return
-    with _part(target) as wheel:
-        wheels.download(offer, wheel, client, lambda done, total: arrived(done, total or source.size_bytes))
-        _unpack(wheel, weights, source.member, target)
-
-
-def _unpack(wheel: IO[bytes], weights: Weights, member: str, target: Path) -> None:
-    """Write the file that a wheel carries under its name, once it is known to be the right one."""
-    with _part(target) as part:
-        try:
-            with zipfile.ZipFile(wheel) as archive, archive.open(member) as inside:
-                digest = _copy(inside, part, weights.size_bytes)
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as error:
-            raise WeightsError(f"its wheel is damaged or has no {member}") from error
-        if digest != weights.sha256:
-            raise WeightsError(f"its {weights.file} has another SHA-256 than the catalogue")
-        try:
-            part.flush()
-            os.fsync(part.fileno())
-            part.close()
-            os.replace(part.name, target)
-        except OSError as error:
-            raise wheels.unwritable(target, error) from error
-
-
-def _copy(inside: IO[bytes], part: IO[bytes], limit_bytes: int) -> str:
-    """Copy and hash; stops soon after the size that is expected, whatever the archive claims."""
-    digest = hashlib.sha256()
-    copied = 0
-    while copied <= limit_bytes and (chunk := inside.read(1 << 20)):
-        copied += len(chunk)
-        digest.update(chunk)
-        try:
-            part.write(chunk)
-        except OSError as error:
-            raise wheels.unwritable(Path(part.name), error) from error
-    return digest.hexdigest()
-
-
-@contextmanager
-def _part(target: Path) -> Iterator[IO[bytes]]:
-    """A file beside the target for what is not whole yet; gone afterwards, unless it was renamed."""
-    try:
-        part = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f"{target.name}.", suffix=".part", delete=False)
-    except OSError as error:
-        raise wheels.unwritable(target, error) from error
-    try:
-        with part:
-            yield part
-    finally:
-        Path(part.name).unlink(missing_ok=True)
+def shown_bytes(count: float) -> str:
+    """Bytes in words: `98 MB`, `2.0 GB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

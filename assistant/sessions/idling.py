@@ -18,8 +18,9 @@ import numpy as np
 from assistant.backends.files import FileMicrophone, SilentSpeaker
 from assistant.backends.pictures import PictureCamera
 from assistant.events import HEARING_RATE_HZ, Image
+from assistant.hiring import Engines
 from assistant.pacing import Clock
-from assistant.running import Engines, talk_over
+from assistant.running import talk_over
 from assistant.talk import Devices
 
 if TYPE_CHECKING:

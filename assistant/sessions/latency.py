@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from assistant.backends.pictures import PictureCamera
 from assistant.eventlog import Event
 from assistant.events import Image
+from assistant.hiring import Engines
 from assistant.pacing import Costs
-from assistant.running import Engines
 from assistant.sessions.outcomes import Outcome, outcome, until_s
 from assistant.sessions.scenes import Scene
 from assistant.sessions.staging import Played, fresh, perform, workers

@@ -224,7 +224,7 @@ def _speculation(f: Figures, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def remarkable(outcomes: Iterable[Outcome]) -> Iterable[str]:
-    """One line for each thing that must not happen: words wrongly kept or dropped, answers to oneself."""
+    """One line for each thing that must not happen: words wrongly kept or dropped, answers to oneself, troubles."""
     for outcome in outcomes:
         where = f"scene {outcome.number} ({outcome.kind})"
         for text in outcome.remembered.kept:
@@ -233,6 +233,8 @@ def remarkable(outcomes: Iterable[Outcome]) -> Iterable[str]:
             yield f"{where}: heard, but not kept: …{text[-40:]}"
         if outcome.self_talk:
             yield f"{where}: answered itself {outcome.self_talk} times"
+        for trouble in outcome.troubles:
+            yield f"{where}: {trouble}"
 
 
 def _medians(stages: Sequence[dict[str, float]]) -> dict[str, float | None]:

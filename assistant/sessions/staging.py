@@ -20,10 +20,12 @@ from assistant import pacing
 from assistant.backends import Camera, Speech, Stop, Voice
 from assistant.backends.pictures import PictureCamera
 from assistant.backends.scripted import ScriptedMind
+from assistant.choosing import Choice
 from assistant.echo import EchoFreeMicrophone
 from assistant.eventlog import Event
+from assistant.hiring import Engines, load_engines
 from assistant.pacing import Clock, Costs
-from assistant.running import Choice, Engines, load_engines, talk_over
+from assistant.running import talk_over
 from assistant.sessions.answers import phrases_of_answers
 from assistant.sessions.loudspeaker import RoomSpeaker
 from assistant.sessions.microphone import Heard, RoomMicrophone

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import pacing
 from assistant.backends.pictures import read_picture
+from assistant.errors import ConfigError
+from assistant.hiring import load_engines
 from assistant.pacing import Costs
-from assistant.running import load_engines
 from assistant.sessions.counting import count
 from assistant.sessions.idling import cold_start_s, idle_share, memory_mb
 from assistant.sessions.latency import Latencies, hold_talks
@@ -53,8 +54,14 @@ class Bench:
 def bench_turns(config: Config, bench: Bench, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Measure. Returns the contract's keys and what `report.figures` adds; `costs` are those that were counted at.
 
-    Raises SourceError where the corpus cannot be used, OutputError where the picture cannot be drawn.
+    Raises SourceError where the corpus cannot be used, OutputError where the picture cannot be drawn, ConfigError where
+    scenes are to be counted at costs that nobody knows.
     """
+    if bench.scenes and not bench.turns and bench.costs is None:
+        raise ConfigError(
+            "wanted what work costs in the scenes, got neither turns to measure it in nor a table of costs; "
+            "add --turns 6, or --costs with the --json output of an earlier run"
+        )
     corpus = read_corpus(bench.corpus or shared_corpus())
     tell(f"{len(corpus.clips)} recordings of {corpus.name}")
     measured, resting = pacing.run(_at_real_pace(config, corpus, bench.turns, tell), fast=False)
