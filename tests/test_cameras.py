@@ -347,8 +347,8 @@ class _Stream(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def stream() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Stream) as server:
+def stream(port: int = 0) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", port), _Stream) as server:
         server.daemon_threads = True
         server.ended = threading.Event()  # type: ignore[attr-defined]  # for the handler
         thread = threading.Thread(target=server.serve_forever)
@@ -403,6 +403,33 @@ def test_a_stream_that_ends_is_a_lost_camera() -> None:
                         await asyncio.sleep(0.05)
             finally:
                 camera.close()
+
+    run(main(), fast=False)
+
+
+def test_a_stream_that_stops_is_taken_back_when_it_returns() -> None:
+    async def main() -> None:
+        clock = Clock()
+        clock.start()
+        with stream() as address:
+            camera = open_camera(address, clock)
+            before = await _next(camera, clock, -1)
+        try:
+            with pytest.raises(DeviceError, match=r"it sends none any more; plug it in again"):
+                while clock.now_s() < 30:
+                    camera.frame(clock.now_s())
+                    await asyncio.sleep(0.05)
+            lost_s = clock.now_s()
+            with stream(int(address.rpartition(":")[2].partition("/")[0])):
+                after = None
+                while after is None and clock.now_s() < lost_s + 30:
+                    try:
+                        after = camera.frame(clock.now_s())
+                    except DeviceError:
+                        await asyncio.sleep(0.05)
+            assert after is not None and after.at_s > lost_s > before.at_s
+        finally:
+            camera.close()
 
     run(main(), fast=False)
 

@@ -62,6 +62,8 @@ class Sight:
         self.encoder = encoder
         self.gaze: Gaze | None = None
         """what a reply looked at last"""
+        self.lost = False
+        """the camera is gone, and waited for"""
         self._camera = camera
         self._eyes = eyes
         self._senses = (eyes, *senses)
@@ -78,7 +80,6 @@ class Sight:
         self._storing: dict[int, asyncio.Task[None]] = {}
         self._dropping: set[asyncio.Task[None]] = set()
         self._free_id = 1
-        self._lost = False
         self._quiet_until_s = 0.0
         self._known: list[tuple[Thumbnail, int]] = []
         self._shunned: Image | None = None
@@ -104,14 +105,14 @@ class Sight:
         try:
             frame = self._camera.frame(at_s)
         except DeviceError as error:  # it is waited for, and the talk goes on without it
-            if not self._lost:
+            if not self.lost:
                 self._log.emit("trouble", where="camera", message=str(error), kept_going=True)
-            self._lost = True
+            self.lost = True
             return None
         if frame is None:
             return None
-        if self._lost:
-            self._lost = False
+        if self.lost:
+            self.lost = False
             self._log.emit("trouble", where="camera", message="the camera is back", kept_going=True)
         if self._shunned is not None and not changed(self._shunned, frame.image):
             return None
