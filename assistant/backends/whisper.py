@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from assistant.backends import Hypothesis, Stop, hub
-from assistant.backends.llama import free_threads
+from assistant.backends.cores import free_threads
 from assistant.backends.precision import Compute, Precision, cast, choose_precision
 from assistant.backends.whisper_weights import load_weights
 from assistant.errors import ConfigError, EngineError
@@ -72,7 +72,7 @@ class Whisper:
         from whisper.audio import N_FFT, log_mel_spectrogram
         from whisper.timing import dtw
 
-        self._threads, self._encoder_threads = threads, encoder_threads or free_threads()
+        self._threads, self._encoder_threads = threads, encoder_threads or free_threads()[0]
         torch.set_num_threads(threads)  # token by token, two threads on two busy cores are three times slower than one
         self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self._trimmed = context == "trimmed"
