@@ -101,8 +101,9 @@ def test_every_model_of_a_tier_is_in_the_catalogue_in_its_slot_and_needs_no_cons
 @pytest.mark.parametrize("tier", tiers())
 def test_what_the_models_of_a_tier_tell_their_engines_is_known_to_them(tier):
     for slot, ladder in ladders_of(tier, CARD, "auto", nowhere).items():
-        for weights in (known(rung.name) for rung in ladder):
-            told = {*weights.options, *weights.paths}
+        for rung in ladder:
+            weights = known(rung.name)
+            told = {*weights.options, *weights.paths, *rung.options}
             assert told and told <= set(inspect.signature(find(slot, weights.engine)).parameters), weights.name
 
 
