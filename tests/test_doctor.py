@@ -247,7 +247,7 @@ def test_a_recogniser_that_is_slower_than_speech_is_told(monkeypatch: pytest.Mon
     ticks = iter(range(0, 10_000, 100))
     monkeypatch.setattr(engines.time, "perf_counter", lambda: float(next(ticks)))
     finding = tried("recogniser", ScriptedRecogniser)
-    assert not finding.ok and finding.advice == "choose a smaller model"
+    assert finding.ok and finding.advice == engines.SLOW
 
 
 # ---------------------------------------------------------------- the command

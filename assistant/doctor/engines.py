@@ -27,6 +27,7 @@ PIECES = 24
 """pieces of a reply that are waited for"""
 SPEAKS_HZ = 4.0
 """pieces a second below which a mind is slower than a voice that speaks 150 words a minute"""
+SLOW = "too slow for a talk: close other programs, or choose a smaller model"
 NATIVE = (ImportError, OSError, RuntimeError, ValueError, TypeError, AttributeError, KeyError, MemoryError)
 """what a library that is broken, too old or too big raises"""
 Worked = tuple[bool, str, str]
@@ -43,7 +44,7 @@ def examine(config: Config) -> Iterator[Finding]:
             missing.append(slot)
         yield finding
     if missing:
-        yield Finding("network", False, f"not everything was here: {', '.join(missing)}", "see there; connect once")
+        yield Finding("network", False, f"not all was here, or works: {', '.join(missing)}", "see there")
     else:
         yield Finding("network", True, "not needed: every engine was loaded and used without it")
 
@@ -134,7 +135,7 @@ def _recogniser(engine: Any) -> Worked:
         engine.finish(segment)
 
     pace = _took_s(work) / seconds
-    return pace < 1, f"{pace:.2f} of the time that the speech takes", "" if pace < 1 else "choose a smaller model"
+    return True, f"{pace:.2f} of the time that the speech takes", "" if pace < 1 else SLOW
 
 
 def _mind(engine: Any) -> Worked:
@@ -145,7 +146,7 @@ def _mind(engine: Any) -> Worked:
         return False, "it says nothing", "choose another: --mind NAME"
     rate_hz = (len(came) - 1) / max(came[-1] - came[0], 1e-3) if len(came) > 1 else 1 / came[0]
     found = f"first word after {1000 * came[0]:.0f} ms, then {rate_hz:.0f} pieces a second"
-    return rate_hz > SPEAKS_HZ, found, "" if rate_hz > SPEAKS_HZ else "choose a smaller model, or a GPU"
+    return True, found, "" if rate_hz > SPEAKS_HZ else SLOW
 
 
 def _eyes(engine: Any) -> Worked:
@@ -165,7 +166,7 @@ def _voice(engine: Any) -> Worked:
     if not seconds or not np.abs(speech.pcm).max() > 0:
         return False, "it makes no sound", "choose another: --voice NAME"
     pace = (time.perf_counter() - began_at) / seconds
-    return pace < 1, f"{pace:.2f} of the time that the speech takes", "" if pace < 1 else "choose a lighter voice"
+    return True, f"{pace:.2f} of the time that the speech takes", "" if pace < 1 else SLOW
 
 
 WORK: dict[str, Callable[[Any], Worked]] = {
