@@ -276,18 +276,20 @@ async def reply(talk: Talk, draft: Draft) -> None:
                 if not spoken.text:
                     continue
                 log.emit("phrase", text=spoken.text)
-                phrase = await voiced(talk.models.voice, span.begin, spoken, words.language)
-                marks.speak_s = marks.speak_s or clock.now_s()
-                await draft.gate.wait()
-                talk.attention = attention
-                sounds_s = await speaker.play(phrase)
-                log.emit(
-                    "playing", text=text.generated[span.begin : span.end].strip(), first_sample_s=round(sounds_s, 4)
-                )
-                if marks.output_s is None:
-                    marks.output_s = sounds_s
-                    v2v_ms = round(1000 * (sounds_s - marks.voice_ended_s), 1)
-                    log.emit("turn", voice_to_voice_ms=v2v_ms, stages=stages_ms(marks))
+                async with aclosing(voiced(talk.models.voice, span.begin, spoken, words.language)) as pieces:
+                    unsaid = text.generated[span.begin : span.end].strip()
+                    async for phrase in pieces:
+                        marks.speak_s = marks.speak_s or clock.now_s()
+                        await draft.gate.wait()
+                        talk.attention = attention
+                        sounds_s = await speaker.play(phrase)
+                        if unsaid:
+                            log.emit("playing", text=unsaid, first_sample_s=round(sounds_s, 4))
+                            unsaid = ""
+                        if marks.output_s is None:
+                            marks.output_s = sounds_s
+                            v2v_ms = round(1000 * (sounds_s - marks.voice_ended_s), 1)
+                            log.emit("turn", voice_to_voice_ms=v2v_ms, stages=stages_ms(marks))
         if marks.output_s is None:
             raise EngineError("wanted an answer, but the mind said nothing; try another mind")
         await speaker.drain()
@@ -330,7 +332,9 @@ async def apologise(talk: Talk) -> None:
     language = talk.spoken
     spoken = speakable(prompt("trouble", language), language)
     try:
-        await speaker.play(await voiced(talk.models.voice, 0, spoken, language))
+        async with aclosing(voiced(talk.models.voice, 0, spoken, language)) as pieces:
+            async for phrase in pieces:
+                await speaker.play(phrase)
         await speaker.drain()
     except EngineError as error:
         talk.log.emit("trouble", where="voice", message=str(error), kept_going=True)

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
-from assistant.backends import Message, Mind, Voice
+from assistant.backends import Message, Mind, Streams, Voice
 from assistant.events import Phrase
 from assistant.fusing import Fusion
 from assistant.speaking import ReplyText, Span, Spoken, make_phrase
@@ -112,7 +112,14 @@ async def ahead(source: AsyncGenerator[T], size: int = 2) -> AsyncGenerator[T]:
         task.cancel()
 
 
-async def voiced(voice: Worker[Voice], begin: int, spoken: Spoken, language: str) -> Phrase:
-    """The phrase that begins at character `begin` of a reply, as sound."""
-    speech = await voice.stoppable(voice.model.synthesise, spoken.text, language, cost="synthesise")
-    return make_phrase(begin, spoken, speech)
+async def voiced(voice: Worker[Voice], begin: int, spoken: Spoken, language: str) -> AsyncGenerator[Phrase]:
+    """What begins at character `begin` of a reply, as sound: in pieces where the voice makes it so."""
+    if not isinstance(voice.model, Streams):
+        speech = await voice.stoppable(voice.model.synthesise, spoken.text, language, cost="synthesise")
+        yield make_phrase(begin, spoken, speech)
+        return
+    done = 0
+    async with aclosing(voice.stream(voice.model.stream, spoken.text, language, cost="synthesise")) as pieces:
+        async for end, speech in pieces:
+            yield make_phrase(begin, spoken.part(done, end), speech)
+            done = end

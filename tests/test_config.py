@@ -205,7 +205,7 @@ WRONG = {
     "assistant.pause_s=1": "[assistant] has no key 'pause_s'; did you mean 'pause_s' of [turn]?",
     "fusion.zzz=1": "[fusion] has no key 'zzz'; it knows mode, see_wait_s, frames, captions, disk_mb",
     "voise.engine=espeak": "there is no section [voise]; did you mean 'voice'?",
-    "voice.engine=espaek": "[voice] engine wanted one of auto, espeak, coqui, scripted, got 'espaek'; "
+    "voice.engine=espaek": "[voice] engine wanted one of auto, espeak, coqui, kokoro, scripted, got 'espaek'; "
     "did you mean 'espeak'?",
     "voice.espaek.speed=1": "[voice] has no engine 'espaek'; did you mean 'espeak'?",
     "voice.espeak=1": "[voice] espeak wanted a table of options, got 1; write [voice.espeak]",

@@ -160,7 +160,7 @@ def test_a_name_nearly_right_is_corrected() -> None:
 def test_a_licence_is_never_agreed_to_silently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("COQUI_TOS_AGREED", raising=False)
-    with pytest.raises(WeightsError, match="licence is not agreed to"):
+    with pytest.raises(WeightsError, match=r"licence is not agreed to.*no commercial use.*accept_licence = true"):
         Coqui("tts_models/multilingual/multi-dataset/xtts_v2")
 
 

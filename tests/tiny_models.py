@@ -25,6 +25,23 @@ def random_whisper(file: Path, *, multilingual: bool = True, layers: int = 2, he
     return file
 
 
+def random_hub_whisper(folder: Path) -> Path:
+    """A Whisper as the hub has them (`config.json`, `model.safetensors`), with alignment heads of its own."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.WhisperConfig(
+        vocab_size=51_865, d_model=32, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=128, decoder_ffn_dim=128,
+    )  # fmt: skip
+    model = transformers.WhisperForConditionalGeneration(config)
+    settings: Any = model.generation_config
+    settings.alignment_heads = [[1, 0], [2, 1]]
+    model.save_pretrained(folder)
+    return folder
+
+
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{% if m.content is string %}{{ m.content }}{% else %}"
     "{% for part in m.content %}{% if part.type == 'image' %}IMAGE{% else %}{{ part.text }}{% endif %}{% endfor %}"
@@ -164,6 +181,110 @@ def random_voice(folder: Path, *, phonemes: bool = False, speakers: int = 0) -> 
     model = Vits(config)
     torch.save({"model": model.state_dict()}, folder / "model.pth")
     model.config.save_json(str(folder / "config.json"))
+    return folder
+
+
+def random_kokoro(folder: Path, names: tuple[str, ...] = ("af_heart", "zf_xiaobei", "bf_emma")) -> Path:
+    """A network with Kokoro's inputs and outputs (`kokoro.onnx`, `voices.bin`): each phoneme is a stretch of noise of
+    its own, 600 samples long, as loud as the speaker's style says.
+    """
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, (178, 600)).astype(np.float32)
+    tensors = {"noise": noise, "ones": np.ones(178, np.int64), "flat": np.array([-1], np.int64)}
+    nodes = [
+        ("Gather", ["noise", "tokens"], "stretches"),
+        ("Reshape", ["stretches", "flat"], "plain"),
+        ("ReduceMean", ["style"], "loudness"),
+        ("Reshape", ["loudness", "flat"], "gain"),
+        ("Mul", ["plain", "gain"], "styled"),
+        ("Mul", ["styled", "speed"], "audio"),
+        ("Gather", ["ones", "tokens"], "frames"),
+        ("Reshape", ["frames", "flat"], "duration"),
+    ]
+    inputs = {"tokens": (np.int64, 2), "style": (np.float32, 2), "speed": (np.float32, 1)}
+    outputs = {"audio": (np.float32, 1), "duration": (np.int64, 1)}
+    (folder / "kokoro.onnx").write_bytes(onnx_file(nodes, tensors, inputs, outputs))
+    styles = {name: np.full((510, 1, 256), 0.5 + 0.1 * i, np.float32) for i, name in enumerate(names)}
+    with (folder / "voices.bin").open("wb") as file:
+        np.savez(file, **styles)  # type: ignore[arg-type]  # the names are the voices'
+    return folder
+
+
+def onnx_file(
+    nodes: list[tuple[str, list[str], str]],
+    tensors: dict[str, Any],
+    inputs: dict[str, tuple[Any, int]],
+    outputs: dict[str, tuple[Any, int]],
+) -> bytes:
+    """An ONNX model, opset 13: nodes as (operator, inputs, output), inputs and outputs as (type, number of axes)."""
+    import numpy as np
+
+    kinds = {np.dtype(np.float32): 1, np.dtype(np.int64): 7}
+
+    def number(value: int) -> bytes:
+        low, rest = value & 0x7F, value >> 7
+        return bytes([low | 0x80]) + number(rest) if rest else bytes([low])
+
+    def field(key: int, value: int | str | bytes) -> bytes:
+        if isinstance(value, int):
+            return number(key << 3) + number(value)
+        raw = value.encode() if isinstance(value, str) else value
+        return number(key << 3 | 2) + number(len(raw)) + raw
+
+    def described(name: str, kind: Any, axes: int) -> bytes:
+        shape = b"".join(field(1, field(2, f"{name}{axis}")) for axis in range(axes))
+        return field(1, name) + field(2, field(1, field(1, kinds[np.dtype(kind)]) + field(2, shape)))
+
+    graph = field(2, "random")
+    for operator, taken, made in nodes:
+        named = b"".join(field(1, name) for name in taken)
+        graph += field(1, named + field(2, made) + field(4, operator))
+    for name, tensor in tensors.items():
+        axes = b"".join(field(1, size) for size in tensor.shape)
+        graph += field(5, axes + field(2, kinds[tensor.dtype]) + field(8, name) + field(9, tensor.tobytes()))
+    graph += b"".join(field(11, described(name, *shape)) for name, shape in inputs.items())
+    graph += b"".join(field(12, described(name, *shape)) for name, shape in outputs.items())
+    return field(1, 8) + field(7, graph) + field(8, field(2, 13))
+
+
+def random_xtts(folder: Path, speakers: tuple[str, ...] = ("Ana", "Ben")) -> Path:
+    """An XTTS (`config.json`, `model.pth`, `vocab.json`, `speakers_xtts.pth`) that knows letters and says noise."""
+    import torch
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    from assistant.backends.no_torchaudio import stand_in
+
+    with stand_in():
+        from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
+        from TTS.tts.models.xtts import Xtts
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    marks = ["[STOP]", "[UNK]", "[SPACE]", "[START]", "[en]", "[zh-cn]"]
+    core = Tokenizer(models.WordLevel({c: i for i, c in enumerate([*marks, *"abcdefghijklmnopqrstuvwxyz.,"])}, "[UNK]"))
+    core.add_special_tokens(marks)
+    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    core.save(str(folder / "vocab.json"))
+    config = XttsConfig(
+        model_args=XttsArgs(
+            gpt_layers=1, gpt_n_model_channels=64, decoder_input_dim=64, gpt_n_heads=2, gpt_num_audio_tokens=66,
+            gpt_start_audio_token=64, gpt_stop_audio_token=65, gpt_max_audio_tokens=50,
+        ),
+        languages=["en", "zh-cn"],
+    )  # fmt: skip
+    model = Xtts(config)
+    model.tokenizer.tokenizer = core
+    model.init_models()
+    torch.save({"model": model.state_dict()}, folder / "model.pth")
+    voices = {
+        name: {"gpt_cond_latent": torch.randn(1, 32, 64), "speaker_embedding": torch.randn(1, 512, 1)}
+        for name in speakers
+    }
+    torch.save(voices, folder / "speakers_xtts.pth")
+    config.save_json(str(folder / "config.json"))
     return folder
 
 

@@ -152,6 +152,20 @@ class Voice(Protocol):
     def synthesise(self, text: str, language: str, stop: Stop) -> Speech: ...
 
 
+@runtime_checkable
+class Streams(Protocol):
+    """A voice whose sound comes in pieces, the first long before the last is made.
+
+    Each piece is the sound of the text from where the piece before it ended up to `end`, as `(end, speech)`; its marks
+    count characters and samples from there. The last piece ends where the text ends, and no piece is no words. Once
+    `stop()` is true there may be none any more.
+    """
+
+    languages: tuple[str, ...]
+
+    def stream(self, text: str, language: str, stop: Stop) -> Iterator[tuple[int, Speech]]: ...
+
+
 class Eyes(Protocol):
     """What is to be seen in a picture."""
 
@@ -278,7 +292,12 @@ ENGINES: dict[str, dict[str, str]] = {
         "clip": "encoder:Clip",
         "scripted": "scripted:ScriptedEncoder",
     },
-    "voice": {"espeak": "espeak:Espeak", "coqui": "coqui:Coqui", "scripted": "scripted:ScriptedVoice"},
+    "voice": {
+        "espeak": "espeak:Espeak",
+        "coqui": "coqui:Coqui",
+        "kokoro": "kokoro:Kokoro",
+        "scripted": "scripted:ScriptedVoice",
+    },
 }
 """slot -> name -> module of this package : class"""
 OPTIONAL = frozenset({"detector", "encoder"})

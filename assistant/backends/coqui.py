@@ -1,15 +1,15 @@
-"""Text to sound by Coqui (`coqui-tts`), VITS above all: one clause in, its sound out.
+"""Text to sound by Coqui (`coqui-tts`): one clause in, its sound out, whole or piece by piece.
 
-A voice is a folder with `config.json` and weights, or a name of Coqui's catalogue. Word times come out of the durations
-that VITS predicts for each of its letters or phonemes; other models give none, and their speech carries no marks.
+A voice is a folder with `config.json` and weights, or a name of Coqui's catalogue. VITS (`vits`) and XTTS (`xtts`) come
+in pieces; any other model of the library speaks in one, and its speech carries no marks.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import pickle
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,22 +18,31 @@ from typing import Any
 import numpy as np
 
 from assistant.backends import Speech, Stop
+from assistant.backends.hub import quiet
 from assistant.backends.no_torchaudio import stand_in
+from assistant.backends.vits import Vits
+from assistant.backends.xtts import Xtts, check_licence
 from assistant.errors import ConfigError, EngineError, WeightsError
 
 
 class Coqui:
-    """The `Voice` seam. `model` is a folder, or a name such as `tts_models/en/ljspeech/vits`, fetched unless `offline`.
+    """The `Voice` seam, and `Streams`. `model` is a folder, or a name such as `tts_models/en/ljspeech/vits`, fetched
+    unless `offline`.
 
-    `speaker` is one of a model with several (default: its first). `seed` makes the melody, which is drawn anew for
-    every clause, repeatable. Digits are best written out: the first one costs the library seconds. Raises WeightsError
-    where weights are missing or damaged, EngineError without espeak-ng where a model reads phonemes.
+    `speaker` is one of a model with several (default: its first); `voice_sample` a recording of the voice to have, for
+    models that clone one. `accept_licence` is the user's word that the model's licence is agreed to, where that is
+    asked for. `windows`: VITS sounds after its first words; else after its last. `seed` makes the melody, which is
+    drawn anew for every clause, repeatable. Raises WeightsError where weights are missing or damaged or their licence
+    is not accepted, EngineError without espeak-ng where a model reads phonemes.
     """
 
     def __init__(
         self,
         model: str = "tts_models/en/ljspeech/vits",
         speaker: str | None = None,
+        voice_sample: str | None = None,
+        accept_licence: bool = False,
+        windows: bool = True,
         device: str = "auto",
         seed: int | None = None,
         offline: bool = False,
@@ -44,88 +53,71 @@ class Coqui:
         torch.set_num_threads(threads)
         logging.getLogger("TTS").setLevel(logging.CRITICAL)  # it logs every clause; its failures reach us as exceptions
         cuda = torch.cuda.is_available() if device == "auto" else device != "cpu"
-        with _loading(model), stand_in():
-            api = _named(model, offline) if model.startswith("tts_models/") else _folder(Path(model).expanduser())
-            self._engine: Any = api.synthesizer
-            self._engine.to("cuda" if cuda else "cpu")
-            self._engine.use_cuda = cuda
-        self._names = _languages(model, self._engine)
+        named = model.startswith("tts_models/")
+        with _loading(model), stand_in(), quiet():
+            api = _named(model, offline, accept_licence) if named else _folder(Path(model).expanduser(), accept_licence)
+            engine: Any = api.synthesizer
+            engine.to("cuda" if cuda else "cpu")
+            engine.use_cuda = cuda
+        self._names = _languages(model, engine)
         self.languages = tuple(self._names)
-        self._many = self._engine.tts_model.language_manager.num_languages > 1
-        self._speaker = _speaker(speaker, api.speakers or [])
-        self._seed = seed
-        tokenizer = self._engine.tts_model.tokenizer
+        self._many = engine.tts_config.model == "xtts" or engine.tts_model.language_manager.num_languages > 1
+        self._windows, self._seed = windows, seed
+        self._rate_hz = int(engine.output_sample_rate)
+        speaker = None if voice_sample else _speaker(speaker, api.speakers or [])
+        self._how = {"speaker": speaker, "speaker_wav": voice_sample}
+        self._speaks = _speaks(engine, self._rate_hz, speaker, voice_sample)
+        tokenizer = engine.tts_model.tokenizer
+        characters = getattr(tokenizer, "characters", None)  # XTTS takes any text
         self._letters: set[str] = (
-            set() if tokenizer.use_phonemes else set(filter(str.isalnum, tokenizer.characters.vocab))
+            set() if characters is None or tokenizer.use_phonemes else set(filter(str.isalnum, characters.vocab))
         )
-        self._inferred: tuple[list[int], dict[str, Any]] | None = None
-        self._note_inference()
         self._stop: Stop = lambda: False
-        for part in self._engine.modules():
-            if isinstance(part, torch.nn.Conv1d):  # what it is made of: each takes milliseconds
+        for part in engine.modules():
+            if isinstance(part, (torch.nn.Conv1d, torch.nn.LayerNorm)):  # what it is made of: each takes milliseconds
                 part.register_forward_pre_hook(lambda *_: self._ask())
 
     def synthesise(self, text: str, language: str, stop: Stop) -> Speech:
-        """The sound of a text, float32 mono; no samples for no words, or once `stop` is true.
+        """The sound of a text, float32 mono; no samples for no words, or once `stop` is true. VITS marks its words.
 
-        A mark ends each word where the next one begins, if the model has a duration for each of its symbols and makes
-        as many words of the text as there are in it; else there are none.
+        Raises EngineError for a language or letters that the voice does not have, and where the model fails.
         """
+        pieces = [speech for _, speech in self._pieces(text, language, stop, whole=True)]
+        return pieces[0] if pieces else Speech(np.zeros(0, np.float32), self._rate_hz)
+
+    def stream(self, text: str, language: str, stop: Stop) -> Iterator[tuple[int, Speech]]:
+        """The same piece by piece, as `Streams` has it. The pieces of a VITS are of whole words."""
+        yield from self._pieces(text, language, stop, whole=not self._windows)
+
+    def _pieces(self, text: str, language: str, stop: Stop, *, whole: bool) -> Iterator[tuple[int, Speech]]:
         import torch
-        from TTS.utils.synthesizer import PAD_SILENCE_SAMPLES
 
         if language not in self._names:
             known = ", ".join(self.languages)
             raise EngineError(f"wanted to speak '{language}', this voice speaks {known}; choose another voice")
-        rate_hz = int(self._engine.output_sample_rate)
-        nothing = Speech(np.zeros(0, np.float32), rate_hz)
         if stop() or not any(letter.isalnum() for letter in text):
-            return nothing
+            return
         if self._letters and not self._letters.intersection(text + text.lower()):
             raise EngineError(f"wanted '{text}' spoken, this voice has none of its letters; choose another voice")
         if self._seed is not None:
             torch.manual_seed(self._seed)
-        self._stop, self._inferred = stop, None
-        try:
-            with torch.no_grad():
-                made = self._engine.tts(
-                    text,
-                    speaker_name=self._speaker,
-                    language_name=self._names[language] if self._many else None,
-                    split_sentences=False,
-                )
-        except _Stopped:
-            return nothing
-        except (RuntimeError, ValueError, IndexError) as error:  # out of memory; too little sound to shape
-            raise EngineError(f"wanted '{text}' spoken, coqui failed with '{error}'; choose another voice") from error
-        pcm = np.asarray(made, np.float32)[:-PAD_SILENCE_SAMPLES]  # half a second between sentences: not ours to add
-        return Speech(np.clip(pcm, -1.0, 1.0), rate_hz, self._marks(text, len(pcm)))
-
-    def _note_inference(self) -> None:
-        """Keep what the model makes of a text besides its sound: the library drops it."""
-        model = self._engine.tts_model
-        infer = model.inference
-
-        def noting(symbols: Any, *args: Any, **options: Any) -> Any:
-            made = infer(symbols, *args, **options)
-            self._inferred = (symbols[0].tolist(), made)
-            return made
-
-        model.inference = noting
-
-    def _marks(self, text: str, samples: int) -> tuple[tuple[int, int], ...]:
-        symbols, made = self._inferred or ([], {})
-        durations = made.get("durations") if isinstance(made, dict) else None
-        if durations is None or durations.numel() != len(symbols):
-            return ()
-        letters = self._engine.tts_model.tokenizer.characters
-        lasts: list[float] = durations.flatten().tolist()
-        begins = list(_begins([letters.id_to_char(symbol) for symbol in symbols], lasts, letters.blank))
-        ends = [word.end() for word in re.finditer(r"\S+", text) if any(map(str.isalnum, word[0]))]
-        if len(begins) != len(ends):
-            return ()
-        per_step = samples / sum(lasts)
-        return tuple((end, round(begin * per_step)) for end, begin in zip(ends, [*begins[1:], sum(lasts)], strict=True))
+        self._stop = stop
+        name = self._names[language] if self._many else None
+        pieces = self._speaks.speak(text, whole=whole, language=name, **self._how)
+        while True:
+            try:
+                with torch.no_grad():
+                    piece = next(pieces, None)
+            except _Stopped:
+                return
+            except ImportError as error:  # XTTS reads Chinese by a package of its own
+                raise EngineError(f"wanted '{text}' spoken, got '{error}'; install what it names") from error
+            except (RuntimeError, ValueError, IndexError) as error:  # out of memory; too little sound to shape
+                why = f"wanted '{text}' spoken, coqui failed with '{error}'; choose another voice"
+                raise EngineError(why) from error
+            if piece is None:
+                return
+            yield piece
 
     def _ask(self) -> None:
         if self._stop():
@@ -136,16 +128,30 @@ class _Stopped(Exception):
     """Nobody wants the rest."""
 
 
-def _begins(symbols: Sequence[str], lasts: Sequence[float], blank: str) -> Iterator[float]:
-    """Where each word begins, in the steps that durations count: at its first letter or phoneme behind a space."""
-    at, fresh = 0.0, True
-    for symbol, last in zip(symbols, lasts, strict=True):
-        if symbol == " ":
-            fresh = True
-        elif fresh and symbol != blank and symbol.isalpha():
-            yield at
-            fresh = False
-        at += last
+class _Whole:
+    """Any model of the library, and its vocoder: all of the sound at once."""
+
+    def __init__(self, engine: Any, rate_hz: int) -> None:
+        self._engine, self._rate_hz = engine, rate_hz
+
+    def speak(
+        self, text: str, *, speaker: str | None, language: str | None, **how: Any
+    ) -> Iterator[tuple[int, Speech]]:
+        from TTS.utils.synthesizer import PAD_SILENCE_SAMPLES
+
+        told = {"speaker_name": speaker, "language_name": language, "speaker_wav": how["speaker_wav"]}
+        made = self._engine.tts(text, split_sentences=False, **told)
+        pcm = np.asarray(made, np.float32)[:-PAD_SILENCE_SAMPLES]  # half a second between sentences: not ours to add
+        yield len(text), Speech(np.clip(pcm, -1.0, 1.0), self._rate_hz)
+
+
+def _speaks(engine: Any, rate_hz: int, speaker: str | None, sample: str | None) -> Vits | Xtts | _Whole:
+    """Who makes a text sound, by the kind of model."""
+    if engine.tts_config.model == "xtts":
+        return Xtts(engine.tts_model, rate_hz, speaker, sample)
+    if engine.tts_config.model == "vits":
+        return Vits(engine.tts_model, rate_hz)
+    return _Whole(engine, rate_hz)
 
 
 def _languages(model: str, engine: Any) -> dict[str, str]:
@@ -187,9 +193,10 @@ def _loading(model: str) -> Iterator[None]:
         raise WeightsError(f"wanted the voice '{model}', got '{what}'; fetch it again") from error
 
 
-def _folder(folder: Path) -> Any:
+def _folder(folder: Path, accepted: bool) -> Any:
     """A voice from a folder with config.json and one file of weights."""
     from TTS.api import TTS
+    from TTS.config import load_config
 
     weights = sorted(folder.glob("*.pth"))
     if not (folder / "config.json").is_file() or not weights:
@@ -197,10 +204,14 @@ def _folder(folder: Path) -> Any:
         raise WeightsError(f"wanted config.json and model.pth in '{folder}', got {found}; name a voice's folder")
     best = folder / "model.pth"
     file = best if best in weights else weights[0]
+    config: Any = load_config(str(folder / "config.json"))
+    if config.model == "xtts":
+        check_licence(accepted, str(folder))
+        file = folder  # its vocabulary and its speakers lie beside its weights
     return TTS(model_path=str(file), config_path=str(folder / "config.json"), progress_bar=False)
 
 
-def _named(model: str, offline: bool) -> Any:
+def _named(model: str, offline: bool, accepted: bool) -> Any:
     """A voice of Coqui's catalogue, fetched where that is allowed."""
     from TTS.api import TTS
     from TTS.utils.manage import ModelManager
@@ -214,6 +225,23 @@ def _named(model: str, offline: bool) -> Any:
     kept = manager.output_prefix / full_name
     if offline and not kept.is_dir():
         raise WeightsError(f"wanted the voice '{model}' in '{kept}', got none; run once without --offline")
-    if not manager.tos_agreed(item, kept):  # it would ask on the terminal
-        raise WeightsError(f"wanted '{model}', its licence is not agreed to; read it and set COQUI_TOS_AGREED=1")
-    return TTS(model_name=model, progress_bar=True)
+    if not manager.tos_agreed(item, kept):
+        check_licence(accepted, model)
+    with _agreed(accepted):
+        return TTS(model_name=model, progress_bar=True)
+
+
+@contextmanager
+def _agreed(accepted: bool) -> Iterator[None]:
+    """Tell the library that its licence is agreed to, in the one way it has; else it asks on the terminal."""
+    name = "COQUI_TOS_AGREED"
+    before = os.environ.get(name)
+    if accepted:
+        os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[name] = before
+        elif accepted:
+            del os.environ[name]

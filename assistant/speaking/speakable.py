@@ -54,6 +54,11 @@ class Spoken:
     text: str
     marks: tuple[tuple[int, int], ...] = ()
 
+    def part(self, begin: int, end: int) -> Spoken:
+        """What is said from character `begin` of the text up to `end`, as far as words end there."""
+        marks = tuple((spoken - begin, source) for spoken, source in self.marks if begin < spoken <= end)
+        return Spoken(self.text[begin:end], marks)
+
 
 @dataclass(slots=True)
 class _Token:
