@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -30,6 +31,7 @@ from assistant.errors import ConfigError
 
 Table = dict[str, Any]
 PREFIX = "ASSISTANT_"
+SECRET = re.compile("(^|_)(key|secret|password|token)$")
 DEFAULTS = "config.toml"
 """the file of the package that holds the defaults, and what its layer is called"""
 
@@ -178,7 +180,8 @@ class Config(Section):
         for key, value in table.items():
             where = f"{self.origin(f'{slot}.{engine}.{key}')}: [{slot}.{engine}]"
             if key not in parameters:
-                raise ConfigError(f"{where} has no key '{key}'; {_suggest(key, list(parameters))}")
+                keep = "keep keys in the environment; " if SECRET.search(key) else ""
+                raise ConfigError(f"{where} has no key '{key}'; {keep}{_suggest(key, list(parameters))}")
             _check_option(where, key, value, parameters[key])
         return deepcopy(table)
 

@@ -293,6 +293,10 @@ async def reply(talk: Talk, draft: Draft) -> None:
         if marks.output_s is None:
             raise EngineError("wanted an answer, but the mind said nothing; try another mind")
         await speaker.drain()
+    except EngineError:
+        if marks.output_s is not None:
+            await speaker.drain()  # what was said before it failed is heard to its end
+        raise
     finally:
         if draft.gate.is_set():
             commit(talk, draft, said, text.generated, fusion.glimpses)

@@ -54,7 +54,7 @@ def options(config: Config, slot: str, name: str, choice: Choice | None = None) 
         own.setdefault("seed", config.assistant.seed)
     if name in ("llama", "smart_turn"):
         own.setdefault("store", store_settings(config))
-    if name in ("whisper", "transformers", "coqui", "siglip", "clip"):
+    if name in ("whisper", "transformers", "openai", "coqui", "siglip", "clip"):
         own.setdefault("offline", config.assistant.offline or (choice is not None and choice.model != ""))
     return own
 
@@ -211,5 +211,7 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
     else:
         hired = await asyncio.gather(*loading.values())
     activity, chosen["activity"] = engage(config, "activity", chosen["activity"])
-    chosen |= {slot: held for slot, (_, held) in zip(loading, hired, strict=True)}
+    for slot, (worker, held) in zip(loading, hired, strict=True):
+        note = getattr(worker.model, "note", "")
+        chosen[slot] = replace(held, why=f"{held.why}; {note}") if note else held
     return Engines(activity, chosen=chosen, **{slot: w for slot, (w, _) in zip(loading, hired, strict=True)})

@@ -18,9 +18,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import test_whole_loop
+import tiny_models
 
-from assistant.backends import Message, load
-from assistant.backends.llama import CPU_CHUNK_TOKENS, Llama, _Generation, plain
+from assistant.backends import Message, llama, load
+from assistant.backends.gguf import read_header
+from assistant.backends.llama import FREE_PARAMETERS, Llama
+from assistant.backends.llama_cpp import CPU_CHUNK_TOKENS, Generation
+from assistant.backends.wire import plain
 from assistant.errors import EngineError, WeightsError
 from assistant.models import fetch
 from assistant.workers import Worker
@@ -35,6 +40,20 @@ def weights() -> Path:
         return fetch("smollm2-135m-instruct-q4_1")
     except WeightsError as reason:
         pytest.skip(f"needs the built-in mind: {reason}")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model; its projector lies beside it, `mmproj.gguf`."""
+    folder = tmp_path_factory.mktemp("random")
+    tiny_models.random_mmproj(folder / "mmproj.gguf")
+    return tiny_models.random_gguf(folder / "model.gguf")
+
+
+@pytest.fixture(scope="module")
+def seeing(tiny: Path) -> Iterator[Llama]:
+    with closing(Llama(str(tiny), str(tiny.with_name("mmproj.gguf")), threads=1, max_tokens=12)) as mind:
+        yield mind
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +97,18 @@ def test_it_answers_in_pieces(mind: Llama) -> None:
 def test_it_is_known_by_its_name_and_says_what_it_can(weights: Path) -> None:
     with closing(load("mind", "llama", threads=1)) as built_in:
         assert not built_in.sees and not built_in.free and built_in.context_tokens == 2048
-    with closing(Llama(str(weights), context_tokens=512, threads=1)) as own:
+    with closing(Llama(str(weights), context_tokens=512, threads=1, free=True)) as own:
         assert own.free and own.context_tokens == 512
         assert say(own, ask("Hello!"))
+
+
+def test_a_large_model_is_trusted_to_answer_freely(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = read_header(tiny).parameters
+    for least, trusted in ((parameters, True), (parameters + 1, False)):
+        monkeypatch.setattr(llama, "FREE_PARAMETERS", least)
+        with closing(Llama(str(tiny), threads=1)) as mind:
+            assert mind.free is trusted
+    assert FREE_PARAMETERS > 135_000_000, "the built-in mind would be trusted"
 
 
 def test_the_same_calls_get_the_same_replies(weights: Path, mind: Llama) -> None:
@@ -208,7 +236,7 @@ def test_a_fault_of_the_engine_never_leaves_the_reader_waiting(fault: str) -> No
         if fault == "raises":
             raise RuntimeError("the engine died")
 
-    generation = _Generation(chat, {}, never)
+    generation = Generation(chat, {}, never)
     pieces = [generation.pieces.get(timeout=10) for _ in range(3)]
     assert pieces[0] == "one" and isinstance(pieces[1], Exception) and pieces[2] is None
     generation.end()
@@ -242,6 +270,32 @@ def test_a_prefilled_beginning_is_not_read_again(mind: Llama) -> None:
     mind.prefill([system])
     next(mind.reply(ask("Hello!", system), warm))
     assert warm.times < cold.times - mind.count(system.text) // CPU_CHUNK_TOKENS // 2
+
+
+def test_what_was_read_is_kept_from_prompt_to_prompt(mind: Llama) -> None:
+    """One slot, whose cache holds the last prompt: a turn costs its own words only."""
+    system = Message("system", LONG * 6)
+    earlier = [system, Message("user", "Hello!"), Message("assistant", "Hello, how are you?")]
+    say(mind, [Message("user", "Something else.")])
+    say(mind, earlier[:2])
+    kept, first = mind.read_tokens
+    assert kept < 10 and first > 90
+    say(mind, [*earlier, Message("user", "Fine.")])
+    kept, second = mind.read_tokens
+    assert kept >= first - 5 and second - kept < 40
+
+
+def test_a_picture_that_was_taken_in_is_not_taken_in_again(seeing: Llama) -> None:
+    shown = Message("user", "What is this?", (np.full((48, 64, 3), 77, np.uint8),))
+    say(seeing, [Message("user", "Something else.")])
+    say(seeing, [SYSTEM, shown])
+    kept, first = seeing.read_tokens
+    assert first - kept > 60
+    say(seeing, [SYSTEM, shown, Message("assistant", "A wall."), Message("user", "And?")])
+    kept, second = seeing.read_tokens
+    assert kept >= first - 40 and second > first
+    say(seeing, [SYSTEM, Message("user", "What is this?", (np.full((48, 64, 3), 78, np.uint8),))])
+    assert seeing.read_tokens[0] < first - 60
 
 
 # ---------------------------------------------------------------- loading and closing
@@ -284,18 +338,116 @@ def test_a_program_may_end_in_the_middle_of_a_reply(weights: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "nonsense", "cut"])
-def test_a_damaged_model_is_one_line(
-    damage: str, weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "model.gguf"
-    content = {"empty": b"", "nonsense": b"nonsense" * 1000, "cut": weights.read_bytes()[:3_000_000]}
-    if damage != "missing":
-        path.write_bytes(content[damage])
-    with pytest.raises(WeightsError, match=re.escape(str(path))) as error:
-        Llama(str(path))
+def refused(capfd: pytest.CaptureFixture[str], **options: Any) -> str:
+    """The one line that is told, with nothing on stderr."""
+    with pytest.raises(WeightsError) as error:
+        Llama(**options)
     assert "\n" not in str(error.value)
     assert capfd.readouterr().err == ""
+    return str(error.value)
+
+
+def changed(file: Path, path: Path, old: bytes, new: bytes) -> str:
+    data = file.read_bytes()
+    assert old in data and len(old) == len(new)
+    path.write_bytes(data.replace(old, new))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("missing", "got no file"),
+        ("empty", "wanted a GGUF file, got a damaged header in"),
+        ("nonsense", "wanted a GGUF file, got something else in"),
+        ("header", "wanted a GGUF file, got a damaged header in"),
+        ("cut", "wanted a whole GGUF file of at least 98362432 bytes, got 3000000 in"),
+    ],
+)
+def test_a_damaged_model_is_one_line(
+    damage: str, message: str, weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.gguf"
+    whole = weights.read_bytes()
+    content = {"empty": b"", "nonsense": b"nonsense" * 1000, "header": whole[:5000], "cut": whole[:3_000_000]}
+    if damage != "missing":
+        path.write_bytes(content[damage])
+    said = refused(capfd, model=str(path))
+    assert message in said and str(path) in said
+
+
+def test_a_model_of_a_kind_that_is_not_known_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tiny_models.random_gguf(tmp_path / "model.gguf", architecture="perceptron")
+    said = refused(capfd, model=str(path))
+    assert said == (
+        f"wanted a model that llama.cpp can load, got '{path}'; take one of a kind it knows, or fetch it anew"
+    )
+
+
+def test_a_model_that_lacks_weights_is_one_line(tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = changed(tiny, tmp_path / "model.gguf", b"blk.1.ffn_up.weight", b"blk.1.ffn_xx.weight")
+    assert "wanted a model that llama.cpp can load" in refused(capfd, model=path)
+
+
+def test_model_and_projector_are_told_apart(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    projector = tiny.with_name("mmproj.gguf")
+    assert "wanted a model for llama.cpp, got a projector" in refused(capfd, model=str(projector))
+    assert "wanted a projector (mmproj) for llama.cpp, got a model" in refused(capfd, model=str(tiny), mmproj=str(tiny))
+    assert "got no file" in refused(capfd, model=str(tiny), mmproj="missing.gguf")
+
+
+@pytest.mark.parametrize("damage", ["cut", "other width", "other kind", "hears"])
+def test_a_projector_that_does_not_fit_is_one_line(
+    damage: str, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    projector, path = tiny.with_name("mmproj.gguf"), tmp_path / "mmproj.gguf"
+    match damage:
+        case "cut":
+            path.write_bytes(projector.read_bytes()[:-1])
+            message = "wanted a whole GGUF file"
+        case "other width":
+            tiny_models.random_mmproj(path, text_width=48)
+            message = f"with {path}; take the model's own projector"
+        case "other kind":
+            changed(projector, path, b"idefics3", b"idefics9")
+            message = f"with {path}; take the model's own projector"
+        case _:
+            changed(projector, path, b"clip.has_vision_encoder", b"clip.has_hearin_encoder")
+            message = "wanted a projector for pictures"
+    assert message in refused(capfd, model=str(tiny), mmproj=str(path))
+
+
+def test_how_it_runs_is_said(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Llama(threads=1)) as mind:
+        assert mind.note == "threads as set: 1"
+    monkeypatch.setattr(llama, "free_threads", lambda: (1, "on 1 of 2 cores, one left to hearing and speaking"))
+    with closing(Llama()) as mind:
+        assert mind.note == "on 1 of 2 cores, one left to hearing and speaking"
+
+
+def test_a_talk_with_a_mind_that_sees(tiny: Path, shared: Path, tmp_path: Path) -> None:
+    """The whole program on a random model: its words have no sense, but the picture gets there and the talk goes on."""
+    clip = shared / "data/speech/en_weather_like.flac"
+    test_whole_loop.track(tmp_path / "said.wav", [clip], 12.0)
+    events, _ = test_whole_loop.talk(
+        tmp_path,
+        tmp_path / "said.wav",
+        shared / "data/images/dog_deck.jpg",
+        *test_whole_loop.whisper(shared),
+        f"mind.llama.model={tiny}",
+        f"mind.llama.mmproj={tiny.with_name('mmproj.gguf')}",
+        "mind.llama.context_tokens=4096",
+        "mind.max_reply_tokens=40",
+        "mind.budget_tokens=2000",
+        "assistant.language=en",
+    )
+    assert not test_whole_loop.of(events, "trouble")
+    (fusion,) = test_whole_loop.of(events, "fusion")
+    assert fusion["mode"] == "early" and fusion["glimpses"]
+    (exchange,) = test_whole_loop.of(events, "exchange")
+    assert exchange["heard"] and exchange["seen"]
+    (ready,) = test_whole_loop.of(events, "ready")
+    assert "hearing and speaking" in ready["engines"]["mind"]["why"]
 
 
 # ---------------------------------------------------------------- closed to everyone

@@ -16,6 +16,7 @@ import soundfile
 import tiny_models
 from PIL import Image as Pillow
 from PIL import ImageDraw
+from test_minds import MINDS
 
 from assistant.backends import (
     ENGINES,
@@ -23,8 +24,6 @@ from assistant.backends import (
     Encoder,
     EndOfTurn,
     Eyes,
-    Message,
-    Mind,
     Recogniser,
     Stop,
     Voice,
@@ -71,12 +70,6 @@ class Made:
         makers: dict[str, Make] = {
             "recogniser-whisper-fixture": lambda: {"model": shared("weights/whisper_fixture/whisper_fixture.pt")},
             "recogniser-whisper-random": lambda: {"model": str(tiny_models.random_whisper(place / "model.pt"))},
-            "mind-llama": lambda: {"threads": 1, "max_tokens": 24},
-            "mind-transformers-sees": lambda: {
-                "model": str(tiny_models.random_seeing_mind(place, "smolvlm")),
-                "max_tokens": 24,
-            },
-            "mind-transformers-reads": lambda: {"model": shared("weights/llm_tiny/hf"), "max_tokens": 24},
             "voice-coqui": lambda: {"model": str(tiny_models.random_voice(place))},
             "eyes-ocr": lambda: {"threads": 1},
             "eyes-scripted": lambda: {"lines": ["FRESH MILK"]},
@@ -113,7 +106,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 ACTIVITIES = ["scripted", "silero"]
 ENDPOINTING = ["scripted", "smart_turn", "words"]
 RECOGNISERS = ["scripted", "pocketsphinx", "whisper-fixture", "whisper-random"]
-MINDS = ["scripted", "llama", "transformers-sees", "transformers-reads"]
 EYES = ["scripted", "ocr"]
 DETECTORS = ["scripted", "onnx-yolox", "onnx-fastestdet", "transformers"]
 ENCODERS = ["scripted", "siglip", "clip-values", "clip-crops"]
@@ -235,59 +227,6 @@ def test_a_recogniser_tells_its_languages_and_refuses_others(made: Made, name: s
     if name != "scripted":
         with pytest.raises(EngineError, match="wanted to hear 'tlh'"):
             hear(engine, np.zeros(RATE, np.float32), "tlh")
-
-
-# ---------------------------------------------------------------- minds
-
-QUESTION = [Message("system", "Answer in one short sentence."), Message("user", "What is the sun?")]
-
-
-@pytest.mark.parametrize("name", MINDS)
-def test_a_reply_comes_in_pieces_of_text(made: Made, name: str) -> None:
-    mind: Mind = made("mind", name)
-    assert type(mind.sees) is bool
-    assert type(mind.free) is bool
-    pieces = list(mind.reply(QUESTION, never))
-    assert all(type(piece) is str for piece in pieces)
-    assert "".join(pieces).strip()
-
-
-@pytest.mark.parametrize("name", MINDS)
-def test_tokens_are_counted(made: Made, name: str) -> None:
-    mind: Mind = made("mind", name)
-    assert 0 < mind.count("sun") < mind.count("the sun and the moon and the stars") < mind.context_tokens
-
-
-@pytest.mark.parametrize("name", MINDS)
-def test_a_reply_nobody_wants_is_not_begun(made: Made, name: str) -> None:
-    mind: Mind = made("mind", name)
-    assert list(mind.reply(QUESTION, lambda: True)) == []
-
-
-@pytest.mark.parametrize("name", MINDS)
-def test_stopped_or_closed_a_reply_ends_and_the_next_is_whole(made: Made, name: str) -> None:
-    mind: Mind = made("mind", name)
-    whole = list(mind.reply(QUESTION, never))
-    read = list[str]()
-    for piece in mind.reply(QUESTION, lambda: bool(read)):
-        read.append(piece)
-    assert read == whole[: len(read)]
-    assert len(read) == 1
-    begun = mind.reply(QUESTION, never)
-    assert next(begun) == whole[0]
-    getattr(begun, "close")()  # noqa: B009 - the seam says Iterator, engines give generators
-    assert "".join(mind.reply(QUESTION, never)) == "".join(whole)
-
-
-@pytest.mark.parametrize("name", MINDS)
-def test_only_minds_that_see_take_pictures(made: Made, name: str) -> None:
-    mind: Mind = made("mind", name)
-    shown = [Message("user", "What is this?", (label("MILK"),))]
-    if mind.sees or name == "scripted":
-        assert list(mind.reply(shown, never))
-    else:
-        with pytest.raises(EngineError, match="pictures"):
-            list(mind.reply(shown, never))
 
 
 # ---------------------------------------------------------------- eyes

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from assistant.backends.files import read_sound
@@ -85,6 +86,57 @@ def test_the_named_engines_hold_a_talk(shared, tmp_path):
         assert exchange["generated"].startswith(exchange["heard"]) and exchange["heard"]
         begin = int(ended_s * rate_hz)
         assert np.abs(reply[begin : begin + 5 * rate_hz]).max() > 0.001
+
+
+@pytest.mark.parametrize("family", ["smolvlm", "qwen3_vl", "gemma3", "lfm2_vl"])
+def test_a_seeing_mind_that_is_interrupted_goes_on_as_one_that_keeps_nothing(shared, tmp_path, monkeypatch, family):
+    """What it kept from turn to turn, and read ahead, changes no word of a reply; most of it is not read again."""
+    import tiny_models
+
+    from assistant.backends.reading import Reader
+    from assistant.backends.transformers import Transformers
+
+    replies: list[tuple[list, list[str]]] = []
+    read: list[int] = []
+    reply, forward = Transformers.reply, Reader._forward
+
+    def recorded(mind, messages, stop, grammar=None):
+        replies.append((list(messages), []))
+        for piece in reply(mind, messages, stop, grammar):
+            replies[-1][1].append(piece)
+            yield piece
+
+    def counted(reader, read_before, ids, more):
+        read.append(len(ids))
+        return forward(reader, read_before, ids, more)
+
+    monkeypatch.setattr(Transformers, "reply", recorded)
+    monkeypatch.setattr(Reader, "_forward", counted)
+    clips = [shared / "data/speech" / f"{name}.flac" for name in ("en_weather_like", "en_what_time", "en_brooklyn")]
+    track(tmp_path / "said.wav", clips, 1.5)
+    model = tiny_models.random_seeing_mind(tmp_path / "mind", family)
+    events, _ = talk(
+        tmp_path,
+        tmp_path / "said.wav",
+        shared / "data/images/dog_deck.jpg",
+        *whisper(shared),
+        "mind.engine=transformers",
+        f"mind.transformers.model={model}",
+        "mind.transformers.dtype=float32",
+        "mind.max_reply_tokens=80",
+        "assistant.language=en",
+    )
+    assert not of(events, "trouble")
+    order = " ".join(e["type"] for e in events if e["type"] in ("playing", "speaking", "exchange"))
+    assert "playing speaking exchange" in order, "nobody interrupted"
+    monkeypatch.undo()
+    fresh = Transformers(str(model), dtype="float32", max_tokens=80)
+    asked = 0
+    for messages, pieces in replies:
+        fresh._reader.forget()
+        asked += len(fresh._prompt(messages).ids)
+        assert "".join(fresh.reply(messages, lambda: False)).startswith("".join(pieces).rstrip())
+    assert sum(n for n in read if n > 1) < asked
 
 
 def test_a_sensible_talk_with_whispers_fixture_and_the_built_in_mind(shared, tmp_path):

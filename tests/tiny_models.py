@@ -52,11 +52,21 @@ CHAT_TEMPLATE = (
 PICTURE_MARKS = {
     "smolvlm": "<image>",
     "idefics3": "<image>",
+    "qwen2_5_vl": "<|vision_start|><|image_pad|><|vision_end|>",
     "qwen3_vl": "<|vision_start|><|image_pad|><|vision_end|>",
+    "qwen3_5": "<|vision_start|><|image_pad|><|vision_end|>",
+    "gemma3": "<start_of_image>",
+    "lfm2_vl": "<image>",
+    "llava_onevision": "<image>",
 }
 
+SPEAKABLE = "abcdefghijklmnopqrstuvwxyz" + "Ġ"
+"""what random minds say, so that a voice has something to speak; Ġ is a space"""
 
-def random_seeing_mind(folder: Path, family: str) -> Path:
+
+def random_seeing_mind(
+    folder: Path, family: str, template: str = CHAT_TEMPLATE, more_marks: tuple[str, ...] = ()
+) -> Path:
     """A vision-language model of a `family` (a key of PICTURE_MARKS), with its processor, as the hub has them."""
     import json
 
@@ -65,22 +75,35 @@ def random_seeing_mind(folder: Path, family: str) -> Path:
 
     torch.manual_seed(0)
     marks = {"<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<video>"}
-    if family == "qwen3_vl":
+    named: dict[str, str] = {}
+    if family.startswith("qwen"):
         marks = {"<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"}
-    tokenizer = byte_tokenizer(sorted(marks))
-    tokenizer.chat_template = CHAT_TEMPLATE.replace("IMAGE", PICTURE_MARKS[family])
+    if family == "lfm2_vl":
+        marks |= {"<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"}
+    if family == "gemma3":
+        named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
+    tokenizer = byte_tokenizer(sorted({*marks, *more_marks}), named)
+    tokenizer.chat_template = template.replace("IMAGE", PICTURE_MARKS[family])
     config, images, extra = _family(family, tokenizer)
     model: Any = AutoModelForImageTextToText.from_config(config)
+    for weights in model.parameters():
+        if weights.dim() > 1 and not weights.any():  # Gemma 3's projector begins with zeros, and would show nothing
+            torch.nn.init.normal_(weights, std=0.02)
+    unspeakable = [i for letter, i in tokenizer.get_vocab().items() if len(letter) == 1 and letter not in SPEAKABLE]
+    model.get_output_embeddings().weight.data[unspeakable] = 0
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    images.save_pretrained(folder)
+    if isinstance(images, dict):
+        (folder / "preprocessor_config.json").write_text(json.dumps(images))
+    else:
+        images.save_pretrained(folder)
     (folder / "processor_config.json").write_text(json.dumps(extra))
     return folder
 
 
-def byte_tokenizer(marks: list[str]) -> Any:
-    """A tokenizer whose words are bytes, and `marks` as special tokens."""
+def byte_tokenizer(marks: list[str], named: dict[str, str] | None = None) -> Any:
+    """A tokenizer whose words are bytes, and `marks` as special tokens; `named` ones are attributes of it, too."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -88,16 +111,15 @@ def byte_tokenizer(marks: list[str]) -> Any:
     core = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>", pad_token="<|pad|>")
+    extra = {"extra_special_tokens": named} if named else {}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>", pad_token="<|pad|>", **extra)
     roles = ["<|system|>", "<|user|>", "<|assistant|>"]
     tokenizer.add_special_tokens({"additional_special_tokens": roles + marks})
     return tokenizer
 
 
 def _family(family: str, tokenizer: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """Config, image processor and processor settings, as small as they go."""
-    import transformers
-
+    """Config, image processor (or its settings) and processor settings, as small as they go."""
     text = {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -110,35 +132,114 @@ def _family(family: str, tokenizer: Any) -> tuple[Any, Any, dict[str, Any]]:
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
-    token = tokenizer.convert_tokens_to_ids
-    if family == "qwen3_vl":
-        vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 8}
-        vision |= {"out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
-        text["rope_parameters"] = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
-        config = transformers.Qwen3VLConfig(
-            text_config=text,
-            vision_config=vision,
-            image_token_id=token("<|image_pad|>"),
-            video_token_id=token("<|video_pad|>"),
-            vision_start_token_id=token("<|vision_start|>"),
-            vision_end_token_id=token("<|vision_end|>"),
-        )
-        size = {"shortest_edge": 16 * 16, "longest_edge": 128 * 128}
-        images = transformers.Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, size=size)
-        return config, images, {"processor_class": "Qwen3VLProcessor"}
-    name = {"smolvlm": "SmolVLM", "idefics3": "Idefics3"}[family]
     vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     vision |= {"image_size": 32, "patch_size": 8}
+    if family.startswith("qwen"):
+        return _qwen(family, text, tokenizer.convert_tokens_to_ids)
+    return {"gemma3": _gemma3, "lfm2_vl": _lfm2_vl, "llava_onevision": _llava_onevision}.get(family, _idefics)(
+        family, text, vision, tokenizer
+    )
+
+
+def _idefics(family: str, text: dict[str, Any], vision: dict[str, Any], tokenizer: Any) -> Any:
+    import transformers
+
+    name = {"smolvlm": "SmolVLM", "idefics3": "Idefics3"}[family]
     config = getattr(transformers, f"{name}Config")(
         text_config={"model_type": "llama", **text},
         vision_config=vision,
-        image_token_id=token("<image>"),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         scale_factor=2,
         pad_token_id=tokenizer.pad_token_id,
     )
     processor = getattr(transformers, f"{name}ImageProcessorPil")
     images = processor(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
     return config, images, {"processor_class": f"{name}Processor", "image_seq_len": 4}
+
+
+def _qwen(family: str, text: dict[str, Any], token: Any) -> Any:
+    """Qwen3.5's first layer is recurrent."""
+    import transformers
+
+    name = {"qwen2_5_vl": "Qwen2_5_VL", "qwen3_vl": "Qwen3VL", "qwen3_5": "Qwen3_5"}[family]
+    vision: dict[str, Any] = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 8}
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
+    if family == "qwen2_5_vl":
+        vision |= {"out_hidden_size": 32, "window_size": 32, "fullatt_block_indexes": [1]}
+    else:
+        vision |= {"out_hidden_size": 32, "num_position_embeddings": 64}
+    if family == "qwen3_vl":
+        vision |= {"deepstack_visual_indexes": [0]}
+    if family == "qwen3_5":
+        text |= {"layer_types": ["linear_attention", "full_attention"], "linear_num_key_heads": 2}
+        text |= {"linear_num_value_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8}
+        text["rope_parameters"] |= {"partial_rotary_factor": 1.0, "mrope_interleaved": True}
+    config = getattr(transformers, f"{name}Config")(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
+    )
+    size = {"shortest_edge": 16 * 16, "longest_edge": 128 * 128}
+    images = transformers.Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, size=size)
+    processor = {"qwen2_5_vl": "Qwen2_5_VLProcessor"}.get(family, "Qwen3VLProcessor")
+    return config, images, {"processor_class": processor}
+
+
+def _gemma3(family: str, text: dict[str, Any], vision: dict[str, Any], tokenizer: Any) -> Any:
+    """One layer's window is 24 tokens; the other layer looks at all of them."""
+    import transformers
+
+    token = tokenizer.convert_tokens_to_ids
+    text |= {"sliding_window": 24, "layer_types": ["sliding_attention", "full_attention"], "bos_token_id": None}
+    config = transformers.Gemma3Config(
+        text_config=text,
+        vision_config=vision,
+        mm_tokens_per_image=4,
+        image_token_index=token("<image_soft_token>"),
+        boi_token_index=token("<start_of_image>"),
+        eoi_token_index=token("<end_of_image>"),
+    )
+    images = transformers.Gemma3ImageProcessorPil(size={"height": 32, "width": 32})
+    return config, images, {"processor_class": "Gemma3Processor", "image_seq_length": 4}
+
+
+def _lfm2_vl(family: str, text: dict[str, Any], vision: dict[str, Any], tokenizer: Any) -> Any:
+    """Two layers of short convolutions, one of attention."""
+    import transformers
+
+    del text["head_dim"], vision["image_size"]
+    text |= {"num_hidden_layers": 3, "layer_types": ["conv", "full_attention", "conv"], "block_multiple_of": 8}
+    config = transformers.Lfm2VlConfig(
+        tie_word_embeddings=False,  # or with random weights it says its prompt's last token for ever
+        text_config={"model_type": "lfm2", "tie_word_embeddings": False, **text},
+        vision_config={"model_type": "siglip2_vision_model", **vision, "num_patches": 64, "vision_use_head": False},
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        projector_hidden_size=32,
+    )
+    images = {"image_processor_type": "Lfm2VlImageProcessor", "encoder_patch_size": 8, "tile_size": 64}
+    images |= {"min_image_tokens": 4, "max_image_tokens": 16}
+    return config, images, {"processor_class": "Lfm2VlProcessor"}
+
+
+def _llava_onevision(family: str, text: dict[str, Any], vision: dict[str, Any], tokenizer: Any) -> Any:
+    import transformers
+
+    pinpoints = [[32, 32], [32, 64], [64, 32], [64, 64]]
+    config = transformers.LlavaOnevisionConfig(
+        text_config={"model_type": "qwen2", **text},
+        vision_config={"model_type": "siglip_vision_model", **vision, "vision_use_head": False},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=pinpoints,
+    )
+    images = transformers.LlavaOnevisionImageProcessorPil(
+        size={"height": 32, "width": 32}, image_grid_pinpoints=pinpoints
+    )
+    extra = {"processor_class": "LlavaOnevisionProcessor", "num_image_tokens": 16}
+    return config, images, {**extra, "vision_feature_select_strategy": "full"}
 
 
 def random_voice(folder: Path, *, phonemes: bool = False, speakers: int = 0) -> Path:
@@ -366,3 +467,96 @@ def word_tokenizer(words: tuple[str, ...]) -> Any:
     )
     marks = {"bos_token": "<begin>", "eos_token": "<end>", "pad_token": "<pad>", "unk_token": "<unknown>"}
     return PreTrainedTokenizerFast(tokenizer_object=core, **marks)
+
+
+GGUF_CONTROL = ["<|im_start|>", "<|im_end|>", "<fake_token_around_image>", "<global-img>", "<image>"]
+"""What ChatML writes around messages, and what SmolVLM's family writes around pictures."""
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def random_gguf(file: Path, *, width: int = 32, layers: int = 2, architecture: str = "llama") -> Path:
+    """A text model for llama.cpp whose words are bytes."""
+    import gguf
+    from tokenizers import pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [*letters, "ĊĊ", *GGUF_CONTROL]  # two line ends in one: SmolVLM's pictures begin with them
+    writer = gguf.GGUFWriter(file, architecture)
+    writer.add_name("random")
+    writer.add_context_length(4096)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(2 * width)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(width // 2)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    kinds = [gguf.TokenType.NORMAL] * (len(letters) + 1) + [gguf.TokenType.CONTROL] * len(GGUF_CONTROL)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(["Ċ Ċ"])
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHATML)
+    shapes = {"token_embd.weight": (len(tokens), width), "output_norm.weight": (width,)}
+    shapes["output.weight"] = (len(tokens), width)
+    for i in range(layers):
+        narrow, wide = (width // 2, width), (2 * width, width)
+        block = {"attn_norm": (width,), "attn_q": (width, width), "attn_k": narrow, "attn_v": narrow}
+        block |= {"attn_output": (width, width), "ffn_norm": (width,), "ffn_gate": wide, "ffn_up": wide}
+        block |= {"ffn_down": (width, 2 * width)}
+        shapes |= {f"blk.{i}.{name}.weight": shape for name, shape in block.items()}
+    return _write_gguf(writer, file, shapes)
+
+
+def random_mmproj(file: Path, *, text_width: int = 32, width: int = 32, layers: int = 1) -> Path:
+    """A projector of SmolVLM's kind for pictures of 32 x 32 in patches of 8 x 8, for a model of `text_width`."""
+    import gguf
+
+    writer = gguf.GGUFWriter(file, "clip")
+    writer.add_clip_has_vision_encoder(True)
+    writer.add_clip_projector_type("idefics3")
+    writer.add_vision_image_size(32)
+    writer.add_vision_preproc_image_size(64)
+    writer.add_vision_patch_size(8)
+    writer.add_vision_embedding_length(width)
+    writer.add_vision_feed_forward_length(2 * width)
+    writer.add_vision_block_count(layers)
+    writer.add_vision_head_count(2)
+    writer.add_vision_attention_layernorm_eps(1e-6)
+    writer.add_vision_projection_dim(text_width)
+    writer.add_vision_image_mean([0.5] * 3)
+    writer.add_vision_image_std([0.5] * 3)
+    writer.add_vision_use_gelu(True)
+    writer.add_vision_projector_scale_factor(2)
+    shapes: dict[str, tuple[int, ...]] = {"v.patch_embd.weight": (width, 3, 8, 8), "v.patch_embd.bias": (width,)}
+    shapes |= {"v.position_embd.weight": (16, width), "v.post_ln.weight": (width,), "v.post_ln.bias": (width,)}
+    for i in range(layers):
+        block = {name: (width, width) for name in ("attn_q", "attn_k", "attn_v", "attn_out")}
+        block |= {"ln1": (width,), "ln2": (width,), "ffn_up": (2 * width, width), "ffn_down": (width, 2 * width)}
+        for name, shape in block.items():
+            shapes |= {f"v.blk.{i}.{name}.weight": shape, f"v.blk.{i}.{name}.bias": shape[:1]}
+    shapes["mm.model.fc.weight"] = (text_width, 4 * width)
+    return _write_gguf(writer, file, shapes)
+
+
+def _write_gguf(writer: Any, file: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for name, shape in shapes.items():
+        is_norm = name.endswith("weight") and len(shape) == 1
+        writer.add_tensor(name, (np.ones(shape) if is_norm else rng.normal(0, 0.3, shape)).astype(np.float32))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    writer.write_header_to_file(file)
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file

@@ -279,6 +279,7 @@ ENGINES: dict[str, dict[str, str]] = {
     "mind": {
         "llama": "llama:Llama",
         "transformers": "transformers:Transformers",
+        "openai": "openai:OpenAI",
         "scripted": "scripted:ScriptedMind",
     },
     "eyes": {"ocr": "ocr:Ocr", "scripted": "scripted:ScriptedEyes"},

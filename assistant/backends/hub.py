@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from assistant.errors import WeightsError
+from assistant.errors import EngineError, WeightsError
 
 T = TypeVar("T")
 
@@ -44,14 +45,58 @@ def have(slot: str, model: str, load: Callable[[str], T], *, offline: bool) -> T
         raise WeightsError(f"wanted the {slot} '{model}', got '{line(error)}'; {advice}") from error
 
 
-def weights(kind: Any, model: str, device: str) -> Any:
-    """A model of a class of transformers, from what is here. Raises ValueError where tensors are missing."""
+def weights(kind: Any, model: str, device: str, dtype: str = "auto", quantise: str = "none") -> Any:
+    """A model of a class of transformers, from what is here.
+
+    `dtype` auto is the file's own. `quantise` 4bit packs the weights into 4 bits (NF4: Dettmers et al. 2023,
+    arXiv:2305.14314). Raises ValueError where tensors are missing or of another shape, EngineError without the library
+    for 4 bits.
+    """
+    packed = {} if quantise == "none" else {"quantization_config": _four_bits(dtype)}
     loaded, found = kind.from_pretrained(
-        model, local_files_only=True, dtype="auto", device_map=_device(device), output_loading_info=True
+        model,
+        local_files_only=True,
+        dtype=dtype,
+        device_map=_device(device),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are told below, in one line
+        **packed,
     )
+    if wrong := found["mismatched_keys"]:
+        raise ValueError(f"weights of another shape in {len(wrong)} of their tensors, {min(wrong)[0]} among them")
     if missing := found["missing_keys"]:  # the library fills them with noise and goes on
         raise ValueError(f"weights without {len(missing)} of their tensors, {min(missing)} among them")
     return loaded.eval()
+
+
+def quickest_dtype(device: str) -> str:
+    """The narrowest numbers that a device multiplies by itself.
+
+    On a CPU with AVX-512 BF16, one thread, layers of 1024 x 2816 took 0.65 of float32's time in bfloat16 for one token
+    and 0.45 for 64 (measured); float16 takes 4 times as long there, and CPUs without either emulate both.
+    """
+    import torch
+
+    place = _device(device)
+    if place == "cpu":
+        can = getattr(torch.cpu, "get_capabilities", dict)()
+        return "bfloat16" if can.get("avx512_bf16") or can.get("amx_bf16") else "float32"
+    if place == "mps":
+        return "float16"
+    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+
+
+def _four_bits(dtype: str) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise EngineError(
+            "wanted weights in 4 bits, got no bitsandbytes; pip install 'assistant[quantised]', or set "
+            "mind.transformers.quantise to none"
+        )
+    compute = torch.float32 if dtype == "auto" else getattr(torch, dtype)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
 
 
 def _device(device: str) -> str:

@@ -1,32 +1,41 @@
 """A mind through `transformers`: a vision-language model that is shown the frames, or a text-only one that is not.
 
-Generation runs in a thread of its own while a reply is read, and looks at `stop` before every layer: inside a prefill
-too. Knows nothing of caches kept from turn to turn, of quantised weights or of grammars (its minds answer freely).
+A reply is a plain generator: read what is new in the prompt (`reading.py`), then choose token by token. Knows nothing
+of grammars (its minds answer freely), of templates and pictures (`chat.py`, `picturing.py`) and of caches.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from inspect import signature
-from types import SimpleNamespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from assistant.backends import Message, Stop, hub
-from assistant.errors import EngineError, WeightsError
-from assistant.events import Image
+from assistant.backends.chat import Chat, Prompt
+from assistant.backends.picturing import Pictures, processor_of
+from assistant.backends.reading import Reader, Stopped
+from assistant.backends.sampling import Detokeniser, Sampling
+from assistant.errors import ConfigError, EngineError, WeightsError
+from assistant.speaking.thinking import SpokenOnly, is_tag
 
 CONTEXT_TOKENS = 4096
 """For the rare configuration that does not tell its own."""
+THINKING_TOKENS = 1024
+"""A model that reasons for longer before it says a word is no partner in a talk."""
+QUANTISED = ("none", "4bit")
+DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 class Transformers:
     """The `Mind` seam. `model` is a folder or a name on the hub; whether it sees is read from its configuration.
 
-    `temperature` 0 takes the likeliest token, `seed` makes a warmer one repeatable. Pictures are shrunk to `image_px`
-    on their longer side. A name is fetched on first use unless `offline`; what is here is used without asking the hub.
-    Raises WeightsError where weights are missing or damaged.
+    `device` auto spreads it over the GPUs there are (accelerate), `dtype` auto takes what is quickest there. `quantise`
+    4bit needs bitsandbytes. `adapter` is the folder of a LoRA adapter, and needs peft. `temperature` 0 takes the
+    likeliest token; `seed` makes a warmer reply repeatable; see `Sampling`. Pictures are shrunk to `image_px` on their
+    longer side and to `image_tokens`. Tokens of reasoning are neither told nor counted in `max_tokens`. A name is
+    fetched on first use unless `offline`; what is here is used without asking the hub.
+    Raises WeightsError where weights are missing, damaged or of an unknown kind, ConfigError for options that are out
+    of range or that the model cannot keep, EngineError where a library is missing.
     """
 
     free = True
@@ -35,151 +44,149 @@ class Transformers:
         self,
         model: str = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
         device: str = "auto",
+        dtype: str = "auto",
+        quantise: str = "none",
+        adapter: str = "",
         max_tokens: int = 256,
         temperature: float = 0.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
         seed: int | None = None,
         image_px: int = 768,
+        image_tokens: int = 512,
         offline: bool = False,
         threads: int = 1,
     ) -> None:
         import torch
 
+        for name, value, known in (("quantise", quantise, QUANTISED), ("dtype", dtype, DTYPES)):
+            if value not in known:
+                raise ConfigError(f"wanted mind.transformers.{name} to be one of {', '.join(known)}, got '{value}'")
+        self._sampling = Sampling(temperature, top_p, top_k, min_p, repetition_penalty, seed)
         torch.set_num_threads(threads)  # token by token, two threads on two busy cores are three times slower than one
-        self.sees, self._model, self._processor = hub.have(
-            "mind", model, lambda name: _load(name, device), offline=offline
+        dtype = hub.quickest_dtype(device) if dtype == "auto" else dtype
+        self.sees, loaded, processor = hub.have(
+            "mind", model, lambda name: _load(name, device, dtype, quantise), offline=offline
         )
-        self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
-        if not getattr(self._processor, "chat_template", None):
+        if not getattr(processor, "chat_template", None):
             raise WeightsError(f"wanted a model to talk with, '{model}' has no chat template; take an -Instruct model")
-        marks = sorted(filter(None, self._tokenizer.get_added_vocab()), key=len, reverse=True)
-        # broken up in what was said or read, which could pose as a message or as a picture with them
-        self._marks = re.compile("|".join(map(re.escape, marks)) or "(?!)")
-        text = self._model.config.get_text_config()
+        if adapter:
+            from assistant.backends.adapters import adapted
+
+            loaded = adapted(loaded, model, adapter, merge=quantise == "none")
+        place: int = getattr(loaded.config, "image_token_id", -1) if self.sees else -1
+        pictures = Pictures(processor, place, image_px, image_tokens) if self.sees else None
+        self._model, self._chat, self._reader = loaded, Chat(processor, place, pictures), Reader(loaded)
+        self._tokenizer = self._chat.tokenizer
+        self._ends, self._silent = _control_tokens(loaded, self._tokenizer)
+        text = loaded.config.get_text_config()
         self.context_tokens: int = getattr(text, "max_position_embeddings", None) or CONTEXT_TOKENS
-        self._max_tokens, self._temperature, self._image_px = max_tokens, temperature, image_px
-        self._seed = seed
-        self._stop: Stop = lambda: False
-        _before_layers(self._model, self._ask)
+        self._max_tokens = max_tokens
+        with hub.quiet(), self._failing():  # what it remarks once should not stand in the talk
+            prompt = self._prompt([Message("user", "Hello.")])
+            self._reader.read(prompt, len(prompt.ids), lambda: False)
+            self._reader.go_on(prompt.ids[0])
+        self._reader.forget()
 
     def count(self, text: str) -> int:
         """How many tokens a text takes."""
         return len(self._tokenizer(text, add_special_tokens=False).input_ids)
 
-    def reply(self, messages: Sequence[Message], stop: Stop, grammar: str | None = None) -> Iterator[str]:
-        """The reply, piece by piece, words at a time.
+    def prefill(self, messages: Sequence[Message], stop: Stop) -> None:
+        """Read messages ahead, so that a reply to messages that begin with them starts sooner.
 
-        Raises EngineError for a prompt that leaves no room to answer, and for pictures where it does not see.
+        A last message of the user's without words is one whose words are still to come: its pictures are read.
+        Ends soon after `stop` is true, and what was read until then is kept. Raises like `reply`.
         """
-        from transformers import TextIteratorStreamer
+        to_come = not messages or messages[-1].role != "user"
+        messages = [*messages, Message("user", "")] if to_come else messages
+        prompt = self._prompt(messages)
+        whole = len(prompt.ids)
+        end = whole if messages[-1].text else max((at for at in prompt.seams if at < whole), default=whole)
+        with self._failing():
+            self._reader.read(prompt, end, stop)
 
+    def reply(self, messages: Sequence[Message], stop: Stop, grammar: str | None = None) -> Iterator[str]:
+        """The reply, piece by piece, without the reasoning that some models do first.
+
+        Ends soon after `stop` is true, also while the prompt is still being read, and as soon as it is closed. Raises
+        EngineError for a prompt that leaves no room to answer, for pictures where it does not see, for reasoning
+        without an end, and where the model fails.
+        """
         if stop():
             return
-        inputs = self._encode(messages)
-        closed = threading.Event()
-        self._stop = lambda: closed.is_set() or stop()
-        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
-        failures: list[BaseException] = []
-        work = threading.Thread(target=self._generate, args=(inputs, streamer, failures), name="assistant-generate")
-        work.start()
-        try:
-            for piece in streamer:
-                if stop():
+        prompt = self._prompt(messages)
+        spoken = SpokenOnly(starts_thinking=prompt.thinks)
+        text = Detokeniser(self._tokenizer.decode)
+        told, held, thought = 0, 0, 0
+        for token in self._tokens(prompt, stop):
+            hidden = spoken.hidden
+            piece = "" if token in self._silent else spoken.feed(text.feed(token))
+            if hidden or spoken.hidden:
+                told, held, thought = told - held, 0, thought + 1  # what was held back was the beginning of a tag
+            else:
+                told, held = told + 1, held + 1
+            if piece:
+                held = 0
+                yield piece
+            if told >= self._max_tokens:
+                return
+            if thought >= THINKING_TOKENS:
+                raise EngineError(f"wanted a reply, got {thought} tokens of reasoning; take a model that does without")
+        if not stop() and (piece := spoken.feed(text.finish()) + spoken.finish()):
+            yield piece
+
+    def _tokens(self, prompt: Prompt, stop: Stop) -> Iterator[int]:
+        """The tokens of a reply, until it ends, the context is full or nobody wants the rest."""
+        choose = self._sampling.begin(self._model.device)
+        with self._failing():
+            logits = self._reader.read(prompt, len(prompt.ids), stop)
+            mine, said = self._reader.reads, list[int]()
+            while len(prompt.ids) + len(said) < self.context_tokens and not stop():
+                if self._reader.reads != mine:  # another reply was begun before this one was closed: it is dropped
                     return
-                if piece:
-                    yield piece
-        finally:
-            closed.set()
-            work.join()
-        if failures:
-            raise EngineError(f"wanted a reply, got '{hub.line(failures[0])}'; try a smaller model") from failures[0]
+                token = choose(logits, said)
+                if token in self._ends:
+                    return
+                yield token
+                said.append(token)
+                logits = self._reader.go_on(token)
 
-    def _generate(self, inputs: dict[str, Any], streamer: Any, failures: list[BaseException]) -> None:
+    def _prompt(self, messages: Sequence[Message]) -> Prompt:
+        prompt = self._chat.prompt(messages)
+        if len(prompt.ids) >= self.context_tokens:
+            raise EngineError(f"wanted a prompt below {self.context_tokens} tokens, got {len(prompt.ids)}; shorten it")
+        return prompt
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What fails inside ends as an EngineError, and with nothing kept that it may have spoilt."""
         import torch
 
-        if self._seed is not None:
-            torch.manual_seed(self._seed)
-        warm = {"do_sample": True, "temperature": self._temperature} if self._temperature > 0 else {"do_sample": False}
-        pad = self._tokenizer.pad_token_id
-        room = self.context_tokens - inputs["input_ids"].shape[1]
         try:
-            self._model.generate(
-                **inputs,
-                **warm,
-                streamer=streamer,
-                stopping_criteria=[self._ask_per_token],
-                max_new_tokens=min(self._max_tokens, room),
-                pad_token_id=self._tokenizer.eos_token_id if pad is None else pad,
-            )
-        except _Stopped:
-            pass
-        except BaseException as error:  # it belongs to whoever reads the reply, not to this thread
-            failures.append(error)
-        finally:
-            streamer.end()
-
-    def _ask(self) -> None:
-        if self._stop():
-            raise _Stopped
-
-    def _ask_per_token(self, tokens: Any, scores: Any, **rest: Any) -> Any:
-        import torch
-
-        self._ask()
-        return torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-
-    def _encode(self, messages: Sequence[Message]) -> dict[str, Any]:
-        """Token ids, mask and pictures as tensors on the model's device."""
-        from jinja2 import TemplateError
-
-        chat = [{"role": m.role, "content": self._content(m)} for m in messages]
-        try:
-            encoded = self._processor.apply_chat_template(
-                chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-            )
-        except (TemplateError, ValueError, TypeError, IndexError) as error:
-            raise EngineError(
-                f"wanted a chat the model's template takes, got '{hub.line(error)}'; shorten it"
-            ) from error
-        length = encoded["input_ids"].shape[1]
-        if length >= self.context_tokens:
-            raise EngineError(f"wanted a prompt below {self.context_tokens} tokens, got {length}; shorten it")
-        device, dtype = self._model.device, self._model.dtype
-        return {name: t.to(device, dtype if t.is_floating_point() else t.dtype) for name, t in encoded.items()}
-
-    def _content(self, message: Message) -> Any:
-        text = self._marks.sub(lambda found: f"{found[0][0]} {found[0][1:]}", message.text)
-        if self.sees:
-            pictures = [{"type": "image", "image": self._picture(image)} for image in message.images]
-            return [*pictures, {"type": "text", "text": text}]
-        if message.images:
-            raise EngineError("wanted messages of text, got pictures, which this mind cannot see; choose one that sees")
-        return text
-
-    def _picture(self, image: Image) -> Any:
-        from PIL import Image as Pillow
-
-        picture = Pillow.fromarray(image)
-        picture.thumbnail((self._image_px, self._image_px))
-        return picture
+            yield
+        except Stopped:
+            return
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            self._reader.forget()
+            if isinstance(error, torch.OutOfMemoryError):
+                torch.cuda.empty_cache()
+                cure = "take a smaller model, fewer mind.transformers.image_tokens, or quantise to 4bit"
+                raise EngineError(f"wanted a reply, got a full {self._model.device}; {cure}") from error
+            raise EngineError(f"wanted a reply, got '{hub.line(error)}'; try another model") from error
 
 
-class _Stopped(Exception):
-    """Nobody wants the rest."""
+def _control_tokens(model: Any, tokenizer: Any) -> tuple[set[int], set[int]]:
+    """The tokens that end a reply, and those that say nothing: all control tokens but the tags of reasoning."""
+    ends = model.generation_config.eos_token_id
+    ends = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
+    added = tokenizer.added_tokens_decoder
+    return ends, {token for token, of in added.items() if of.special and not is_tag(of.content)}
 
 
-def _before_layers(model: Any, ask: Callable[[], None]) -> None:
-    """Call `ask` before every layer of the model, of its text and of its vision part."""
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
-    for module in model.modules():
-        if isinstance(module, GradientCheckpointingLayer):  # what all its layers are made from
-            module.register_forward_pre_hook(lambda *_: ask())
-
-
-# ---------------------------------------------------------------- weights
-
-
-def _load(model: str, device: str) -> tuple[bool, Any, Any]:
+def _load(model: str, device: str, dtype: str, quantise: str) -> tuple[bool, Any, Any]:
     """Whether it sees, the model, and its processor (a tokenizer where it does not see), from what is here."""
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -187,41 +194,7 @@ def _load(model: str, device: str) -> tuple[bool, Any, Any]:
     config = transformers.AutoConfig.from_pretrained(model, local_files_only=True)
     sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     kind: Any = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
-    loaded = hub.weights(kind, model, device)
+    loaded = hub.weights(kind, model, device, dtype, quantise)
     if sees:
-        return sees, loaded, _processor(model, config.model_type)
+        return sees, loaded, processor_of(model, config.model_type)
     return sees, loaded, transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
-
-
-def _processor(model: str, family: str) -> Any:
-    """A family's processor; without torchvision, one that takes pictures but no videos.
-
-    Processors with a video part need torchvision for that part alone, and refuse to be made without it.
-    """
-    import transformers
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
-    from transformers.utils.import_utils import is_torchvision_available
-
-    base = getattr(transformers, str(PROCESSOR_MAPPING_NAMES[family]))
-    if is_torchvision_available() or "video_processor" not in base.get_attributes():
-        return transformers.AutoProcessor.from_pretrained(model, local_files_only=True)
-
-    def check(self: Any, name: str, part: Any) -> Any:
-        if name == "video_processor" and part is None:
-            return None
-        return base.check_argument_for_proper_class(self, name, part)
-
-    settings, _ = base.get_processor_dict(model, local_files_only=True)
-    parts = base.get_attributes()
-    own = {name: settings[name] for name in signature(base).parameters if name in settings and name not in parts}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
-    own.setdefault("chat_template", tokenizer.chat_template)
-    made = type(base.__name__, (base,), {"check_argument_for_proper_class": check})(
-        image_processor=transformers.AutoImageProcessor.from_pretrained(model, local_files_only=True),
-        tokenizer=tokenizer,
-        video_processor=None,
-        **own,
-    )
-    if family == "smolvlm":  # its chat template asks these of the video part, for pictures as well
-        made.video_processor = SimpleNamespace(num_frames=1, fps=1)
-    return made

@@ -26,6 +26,17 @@ _LONGEST_TAG = 44
 _FIRST_CHARS = "<[◁"
 
 
+def is_tag(text: str) -> bool:
+    """Whether a text is a tag that begins or ends thinking, or a header of harmony's."""
+    return text.lower() in (*_TAGS, *_HEADERS, "<|message|>")
+
+
+def left_open(prompt: str) -> bool:
+    """Whether a prompt ends inside thinking, so that what a mind says next is hidden until it closes it."""
+    tags = [found[0].lower() for found in _TAG.finditer(prompt) if found[0].lower() in _TAGS]
+    return bool(tags) and tags[-1] in _CLOSING and prompt.rstrip().lower().endswith(tags[-1])
+
+
 class SpokenOnly:
     """What of a token stream is reply: thinking and control tokens are dropped, the rest is kept verbatim but for white
     space at either end. What is withheld between two pieces is at most the beginning of a tag and white space.
@@ -41,6 +52,11 @@ class SpokenOnly:
         self._until: str | None = "</think>" if starts_thinking else None
         """the tag that ends what is hidden now; `<|message|>` while in a header"""
         self._header = ""
+
+    @property
+    def hidden(self) -> bool:
+        """What comes now is no reply, but thinking or a header."""
+        return self._until is not None
 
     def feed(self, piece: str) -> str:
         """The next piece of the stream; returns what of the reply is now certain, perhaps nothing."""
