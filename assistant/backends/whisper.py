@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from assistant.backends import Hypothesis, Stop, hub
-from assistant.backends.llama import free_threads
+from assistant.backends.cores import free_threads
 from assistant.backends.precision import Compute, Precision, cast, choose_precision
 from assistant.backends.whisper_weights import load_weights
 from assistant.errors import ConfigError, EngineError
@@ -72,7 +72,7 @@ class Whisper:
         from whisper.audio import N_FFT, log_mel_spectrogram
         from whisper.timing import dtw
 
-        self._threads, self._encoder_threads = threads, encoder_threads or free_threads()
+        self._threads, self._encoder_threads = threads, encoder_threads or free_threads()[0]
         torch.set_num_threads(threads)  # token by token, two threads on two busy cores are three times slower than one
         self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self._trimmed = context == "trimmed"
@@ -116,6 +116,14 @@ class Whisper:
             raise EngineError(f"wanted words, whisper failed with '{error}'; try a smaller model") from error
         finally:
             self._stop = _never
+
+    def encode(self, pcm: Samples, *, trimmed: bool) -> Any:
+        """Features (1, positions, width) of up to 30 s of 16 kHz sound, in a window cut to it or in the whole one."""
+        import torch
+
+        whole = self._model.dims.n_audio_ctx
+        with torch.no_grad():
+            return self._encode(pcm, contexts_for(len(pcm), whole) if trimmed else whole)
 
     def _look_whether_to_stop(self, *_: Any) -> None:
         if self._stop():
