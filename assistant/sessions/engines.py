@@ -102,10 +102,11 @@ def chosen_cases(config: Config, names: Sequence[str] = ()) -> list[Case]:
     from assistant.choosing import choose
     from assistant.hiring import options
 
-    cases = [
-        Case(slot, choice.name, choice.shown, options(config, slot, choice.name, choice))
-        for slot, choice in choose(config).items()
-    ]
+    cases: list[Case] = []
+    for slot, choice in choose(config).items():
+        told = options(config, slot, choice.name, choice)
+        model = choice.model or str(told.get("model") or choice.name)
+        cases.append(Case(slot, choice.name, model, told))
     known = {name for case in cases for name in (case.slot, case.engine, case.model)}
     for name in names:
         if name not in known:

@@ -188,7 +188,7 @@ def _save_processor(kind: str, folder: Path) -> None:
     import transformers
 
     if kind == "smolvlm":
-        sides = {"size": {"longest_edge": 2048}, "max_image_size": {"longest_edge": 512}}
+        sides: dict[str, Any] = {"size": {"longest_edge": 2048}, "max_image_size": {"longest_edge": 512}}
         transformers.SmolVLMImageProcessorPil(**sides).save_pretrained(folder)
         extra: dict[str, Any] = {"processor_class": "SmolVLMProcessor", "image_seq_len": 64}
     elif kind == "qwen3_vl":
