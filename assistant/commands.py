@@ -66,7 +66,14 @@ def run(
     *,
     pace: Annotated[Literal["real", "fast"], typer.Option(help="fast: sound files only, in virtual time")] = "real",
     costs: Annotated[Path | None, typer.Option(metavar="FILE", help="what work costs at --pace fast")] = None,
-    events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every event as it happens")] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="write every event as it happens, what is said and read too: your own log, of which 'forget that' and "
+            "--no-memory delete nothing",
+        ),
+    ] = None,
     plain: IsPlain = False,
 ) -> None:
     """Talk over this machine's microphone, camera and loudspeaker."""
@@ -187,13 +194,33 @@ def look(
 @configured()
 def devices(config: Config) -> None:
     """List the microphones and loudspeakers of this machine."""
-    from assistant.backends.sounddevice import list_devices
+    from assistant.backends.portaudio import list_devices
 
     found = list_devices()
     if found:
         _print_table(found)
     else:
         _echo("no sound device was found; use files: --microphone FILE.wav --speaker FILE.wav")
+
+
+@app.command(epilog="Example: assistant doctor --json")
+@configured(*DEVICES, *ENGINES, *GENERAL)
+def doctor(config: Config, *, as_json: AsJson = False) -> None:
+    """Look at devices, disk, GPU and every engine, and say what puts right what is wrong."""
+    from assistant.display import clean
+    from assistant.doctor import examine
+
+    findings = []
+    for finding in examine(config):
+        findings.append(finding)
+        if not as_json:
+            _echo(clean(f"{'ok  ' if finding.ok else 'BAD '} {finding.check}: {finding.found}"))
+            if finding.advice:
+                _echo(f"     {clean(finding.advice)}")
+    if as_json:
+        _print_json(findings)
+    if any(finding.grave for finding in findings):
+        raise typer.Exit(1)
 
 
 @config_app.command("show", epilog="Example: assistant config show --set turn.end_s=0.7")

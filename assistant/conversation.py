@@ -22,6 +22,7 @@ from assistant.events import (
     Exchange,
     FalseAlarm,
     HearingEvent,
+    Lost,
     Onset,
     Pause,
     Resumed,
@@ -50,8 +51,14 @@ TROUBLES = 3
 # ---------------------------------------------------------------- the loop
 
 
-async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) -> None:
-    """Talk until the microphone ends. Raises AssistantError when three turns in a row failed or a device is lost.
+async def converse(
+    talk: Talk,
+    level: Callable[[Block], None] = lambda _: None,
+    checked: Callable[[Block, float], None] = lambda _block, _p_voice: None,
+) -> None:
+    """Talk until the microphone ends. Raises AssistantError when three turns in a row failed.
+
+    A device that is lost is waited for, and told of once nobody speaks.
 
     Cancelling it (Ctrl-C) ends the reply that is being spoken, and commits what was heard of it.
     """
@@ -64,6 +71,10 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
     def busy() -> bool:
         return any(turn is not None and turn.alive for turn in (reply, draft)) or speaker.sounding
 
+    def missing() -> frozenset[str]:
+        gone = {"microphone": getattr(talk.devices.microphone, "lost", False), "camera": talk.sight.lost}
+        return frozenset(device for device, is_gone in gone.items() if is_gone)
+
     try:
         async with talk.tasks:
             watching = talk.tasks.create_task(talk.sight.watch(talk.rules.watch_interval_s))
@@ -74,7 +85,9 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
                 talk.models.transcriber,
                 talk.rules.turn,
                 busy=busy,
+                missing=missing,
                 level=level,
+                checked=checked,
                 outlook=talk.outlook,
             )
             async with aclosing(listening) as events:
@@ -105,6 +118,8 @@ async def converse(talk: Talk, level: Callable[[Block], None] = lambda _: None) 
                                 claim = take(talk, reply, voice_s)
                         case Utterance():
                             reply, draft = await settle(talk, reply, draft, claim, event), None
+                        case Lost(device):
+                            reply = tell(talk, f"lost.{device}")
                     if judging is not None and not isinstance(event, Pause):
                         judging.cancel()
             watching.cancel()
@@ -126,6 +141,20 @@ def begin(talk: Talk, voice_ended_s: float, claim: Claim | None) -> Turn:
         busy_s=talk.models.busy_s,
     )
     return Turn(draft, talk.tasks.create_task(answer(talk, draft)))
+
+
+def tell(talk: Talk, what: str) -> Turn:
+    """Say a sentence of the prompts unasked: it has the floor as a reply has, and leaves nothing in the history."""
+    draft = Draft(
+        segments=(),
+        claim=None,
+        left=1.0,
+        marks=Marks(talk.clock.now_s()),
+        log=HeldLog(talk.log),
+        busy_s=talk.models.busy_s,
+    )
+    draft.open(talk.clock.now_s())
+    return Turn(draft, talk.tasks.create_task(say(talk, what)))
 
 
 async def settle(
@@ -205,7 +234,7 @@ def _first(group: BaseExceptionGroup[AssistantError]) -> AssistantError:
     return error
 
 
-def _log_hearing(log: EventLog, event: HearingEvent) -> None:
+def _log_hearing(log: EventLog, event: HearingEvent | Lost) -> None:
     match event:
         case Utterance(began_s, ended_s):
             log.emit("utterance", began_s=round(began_s, 3), ended_s=round(ended_s, 3))
@@ -220,7 +249,8 @@ def _log_hearing(log: EventLog, event: HearingEvent) -> None:
 async def answer(talk: Talk, draft: Draft) -> None:
     """Answer what was said. A failure of an open turn is told aloud and logged; a draft's is silent.
 
-    Raises EngineError with the third failure in a row; DeviceError and OutputError as they come.
+    Raises EngineError with the third failure in a row, OutputError as it comes. A loudspeaker that goes away, which is
+    told by itself, cuts the reply and is no failure.
     """
     try:
         if draft.claim is not None and (await draft.claim.verdict()).verdict != "interruption":
@@ -229,8 +259,10 @@ async def answer(talk: Talk, draft: Draft) -> None:
         if draft.gate.is_set():
             talk.troubles = 0
             warm(talk)
-    except (DeviceError, OutputError):
+    except OutputError:
         raise
+    except DeviceError:
+        return
     except Exception as error:  # whatever an engine raised must cost one turn and not the talk
         if not draft.gate.is_set():
             return
@@ -241,7 +273,7 @@ async def answer(talk: Talk, draft: Draft) -> None:
                 f"wanted an answer, but {TROUBLES} turns in a row failed, the last with: {error}; "
                 "choose another engine or see the events"
             ) from error
-        await apologise(talk)
+        await say(talk, "trouble")
 
 
 async def reply(talk: Talk, draft: Draft) -> None:
@@ -330,11 +362,11 @@ def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int,
         talk.sight.forget()
 
 
-async def apologise(talk: Talk) -> None:
-    """Say in one sentence that a turn was lost; if not even that can be said, the log has it."""
+async def say(talk: Talk, what: str) -> None:
+    """Say a sentence of the prompts, such as that a turn was lost; if not even that can be said, the log has it."""
     speaker = talk.devices.speaker
     language = talk.spoken
-    spoken = speakable(prompt("trouble", language), language)
+    spoken = speakable(prompt(what, language), language)
     try:
         async with aclosing(voiced(talk.models.voice, 0, spoken, language)) as pieces:
             async for phrase in pieces:
@@ -342,5 +374,7 @@ async def apologise(talk: Talk) -> None:
         await speaker.drain()
     except EngineError as error:
         talk.log.emit("trouble", where="voice", message=str(error), kept_going=True)
+    except DeviceError:  # the loudspeaker went away too, and that is told by itself
+        pass
     finally:
         speaker.stop()

@@ -101,6 +101,13 @@ class Utterance:
 HearingEvent = Onset | FalseAlarm | Speaking | Pause | Resumed | Utterance
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nobody speaks, and a device (microphone, camera) has gone that was not told of yet."""
+
+    device: str
+
+
 # ---------------------------------------------------------------- words
 
 

@@ -51,7 +51,7 @@ async def contest(talk: Talk, reply: Turn, claim: Claim) -> None:
     if judged.ends_reply:
         await cancel(reply)
         early = judged.verdict == "interruption" and went_on_after_all(talk, claim.began_s)
-        if early and reply.draft.segments not in talk.unanswered:
+        if early and reply.draft.segments and reply.draft.segments not in talk.unanswered:
             talk.unanswered.append(reply.draft.segments)  # what was said then is part of what is said now
         warm(talk)
     else:

@@ -23,6 +23,7 @@ from assistant.events import (
     Block,
     FalseAlarm,
     HearingEvent,
+    Lost,
     Onset,
     Pause,
     Resumed,
@@ -128,20 +129,26 @@ async def hear(
     rules: TurnTaking,
     *,
     busy: Callable[[], bool],
+    missing: Callable[[], frozenset[str]] = frozenset,
     level: Callable[[Block], None] = lambda _: None,
+    checked: Callable[[Block, float], None] = lambda _block, _p_voice: None,
     outlook: Outlook | None = None,
-) -> AsyncGenerator[HearingEvent]:
+) -> AsyncGenerator[HearingEvent | Lost]:
     """Listen until the microphone ends, or is `over` (a recording) and neither the ear nor anything else is busy.
 
     The transcriber gets the sound of every turn, 300 ms before its onset included; a segment closes at a Pause and a
     new one opens when the voice goes on. When an event comes out, the transcriber has already been told. Where a key is
-    pushed to talk (`let_go` of the microphone), the turn is over when that is.
+    pushed to talk (`let_go` of the microphone), the turn is over when that is. `missing`: the devices that are gone;
+    each comes out once a loss, as `Lost`, when nobody speaks and nothing is busy. `level` is told of every block,
+    `checked` of every window with its probability of speech.
     """
     ear, state, outlook = Ear(), activity.start(), outlook or Outlook()
     unsettled = replace(rules, confirm_s=max(rules.confirm_s, UNSETTLED_S))
     history: deque[tuple[Block, float]] = deque()
+    told = frozenset[str]()
     async for window in windows(microphone, activity.window, level):
         state, p_voice = activity.voice(state, window.pcm)
+        checked(window, p_voice)
         history.append((window, p_voice))
         while history[0][0].at_s < window.end_s - RECENT_S:
             history.popleft()
@@ -162,6 +169,10 @@ async def hear(
             yield event
         if not events and ear.phase in ("onset", "speaking"):
             transcriber.feed(window, p_voice)
+        told &= missing()
+        if ear.phase == "quiet" and not busy() and (lost := min(missing() - told, default="")):
+            told |= {lost}
+            yield Lost(lost)
         if microphone.over and ear.phase == "quiet" and not busy():
             return
     if ear.phase in ("speaking", "pausing"):

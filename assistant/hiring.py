@@ -44,10 +44,9 @@ def options(config: Config, slot: str, name: str, choice: Choice | None = None) 
     if choice is not None and choice.model:
         asked = {"model": choice.model, **choice.options, **asked}
     weights = models.called(name, str(asked.get("model", "")))
-    known = {*weights.options, *weights.paths} - {"model"} if weights is not None else set[str]()
-    own = {
-        key: value for key, value in table.items() if key not in known
-    } | asked  # no default over what the model wants
+    wants = {*weights.options, *weights.paths} if weights is not None else set[str]()
+    own = {key: value for key, value in table.items() if key not in wants}  # no default over what the model wants
+    own = {**({"model": table["model"]} if "model" in table else {}), **own, **asked}
     own = models.resolved(slot, name, own, store_settings(config))
     if slot == "mind" and name != "scripted":
         own.setdefault("max_tokens", config.mind.max_reply_tokens)
@@ -211,7 +210,8 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
     else:
         hired = await asyncio.gather(*loading.values())
     activity, chosen["activity"] = engage(config, "activity", chosen["activity"])
-    for slot, (worker, held) in zip(loading, hired, strict=True):
-        note = getattr(worker.model, "note", "")
-        chosen[slot] = replace(held, why=f"{held.why}; {note}") if note else held
+    chosen |= {slot: held for slot, (_, held) in zip(loading, hired, strict=True)}
+    for slot, (worker, _) in zip(loading, hired, strict=True):
+        if note := getattr(worker.model, "note", ""):
+            chosen[slot] = replace(chosen[slot], why=f"{chosen[slot].why}; {note}")
     return Engines(activity, chosen=chosen, **{slot: w for slot, (w, _) in zip(loading, hired, strict=True)})

@@ -21,7 +21,7 @@ from assistant.fusing import (
     Attended,
     Focus,
     Fusion,
-    aim,
+    aims,
     better,
     choose_mode,
     cut,
@@ -46,10 +46,10 @@ INSTEAD_S = 2.0
 
 @dataclass(eq=False, slots=True)
 class Looked:
-    """What a draft has looked at; empty until it has."""
+    """What a draft has looked at, a view for every word that points; empty until it has."""
 
     words: Words | None = None
-    aim: Aim | None = None
+    aims: tuple[Aim, ...] = ()
 
 
 def outdated(looked: Looked, glimpses: Sequence[Glimpse], ended_s: float) -> bool:
@@ -57,9 +57,9 @@ def outdated(looked: Looked, glimpses: Sequence[Glimpse], ended_s: float) -> boo
 
     A draft that has not come to looking yet, or that did not need to, is not.
     """
-    if looked.words is None or looked.aim is None:
+    if looked.words is None:
         return False
-    return better(aim(looked.words, glimpses, ended_s), looked.aim)
+    return any(map(better, aims(looked.words, glimpses, ended_s), looked.aims))
 
 
 async def look(talk: Talk, draft: Draft, words: Words) -> Fusion:
@@ -85,22 +85,20 @@ async def _look(talk: Talk, draft: Draft, words: Words) -> Fusion:
     if rules.fusion == "auto" and mind.sees and not asks:
         mode, why = "early", "the mind sees pictures"  # what is in view was prefilled while somebody spoke
     focused: Focus | None = None
-    current: Glimpse | None = None
+    views: list[Glimpse] = []
     in_time = True
     if asks or mode == "early":
-        aimed = aim(words, talk.conversation.glimpses, draft.marks.voice_ended_s)
-        draft.looked.words, draft.looked.aim = words, aimed
+        aimed = aims(words, talk.conversation.glimpses, draft.marks.voice_ended_s)
+        draft.looked.words, draft.looked.aims = words, aimed
         until_s = talk.clock.now_s() + rules.see_wait_s
-        current = aimed.glimpse
-        if current is not None and wants_reading(mode, mind.sees):
-            current = await _within(talk, draft, sight.read(current), until_s, sight.newest(current))
-            in_time = current.findings is not None
-            current = current if in_time else _instead(talk, current)
-        focused = await _focus(talk, draft, words, current, mode, why, until_s)
-        sight.gaze = _gaze(aimed, focused) or sight.gaze
+        views = [*{a.glimpse.id: a.glimpse for a in reversed(aimed) if a.glimpse is not None}.values()][::-1]
+        if wants_reading(mode, mind.sees):
+            views, in_time = await _read(talk, draft, views, until_s)
+        focused = await _focus(talk, draft, words, views, (mode, why), until_s)
+        sight.gaze = _gaze(aimed[-1], focused) or sight.gaze
     fusion = fuse(
         words.text,
-        current,
+        views[-1] if views else None,
         [sight.newest(g) for g in talk.conversation.glimpses],
         talk.conversation.exchanges,
         mode=mode,
@@ -119,6 +117,16 @@ async def _look(talk: Talk, draft: Draft, words: Words) -> Fusion:
     return fusion
 
 
+async def _read(talk: Talk, draft: Draft, views: Sequence[Glimpse], until_s: float) -> tuple[list[Glimpse], bool]:
+    """What the words point at, looked into, and whether all of it was in time; for the last that was not, another."""
+    sight = talk.sight
+    known = [*await asyncio.gather(*(_within(talk, draft, sight.read(v), until_s, sight.newest(v)) for v in views))]
+    in_time = all(view.findings is not None for view in known)
+    if known and known[-1].findings is None:
+        known[-1] = _instead(talk, known[-1])
+    return known, in_time
+
+
 def _gaze(aimed: Aim, focused: Focus) -> Gaze | None:
     """What was looked at and why, where that was one view."""
     first = focused.first
@@ -132,11 +140,16 @@ def _gaze(aimed: Aim, focused: Focus) -> Gaze | None:
 
 
 async def _focus(
-    talk: Talk, draft: Draft, words: Words, current: Glimpse | None, mode: str, why: str, until_s: float
+    talk: Talk, draft: Draft, words: Words, views: Sequence[Glimpse], way: tuple[str, str], until_s: float
 ) -> Focus:
-    """Where the question looks, with the part that is meant looked at again, and the pictures that a mind gets."""
+    """Where the question looks, with the part that is meant looked at again, and the pictures that a mind gets.
+
+    views: what the words are about, in the order they point at it. way: the mode and why.
+    """
     sight, mind = talk.sight, talk.models.mind.model
-    pointed = pointings(words)
+    mode, why = way
+    current = views[-1] if views else None
+    pointing = pointings(words)
     vectors: dict[str, Any] = {}
     if mode == "attention":
         vectors["vector"] = await _vector(talk, draft, words.text, until_s)
@@ -150,7 +163,8 @@ async def _focus(
         mode=mode,
         why=why,
         now_s=talk.clock.now_s(),
-        at_s=pointed[-1].at_s if pointed else None,
+        at_s=pointing[-1].at_s if pointing else None,
+        pointed=[v.id for v in views] if len(views) > 1 else (),
         most=talk.rules.frames,
         **vectors,
     )

@@ -161,12 +161,13 @@ def models_pull(
     for weights in wanted:
         _ask(weights, settings)
     failed: list[tuple[str, AssistantError]] = []
-    with _bars(plain) as progress:
-        for weights in wanted:
-            try:
-                echo(f"{weights.name}: {models.pull(weights, settings, progress)}")
-            except WeightsError as error:
-                failed.append((weights.name, error))
+    for weights in wanted:
+        try:
+            with _bar(plain) as progress:
+                path = models.pull(weights, settings, progress)
+            echo(f"{weights.name}: {path}")
+        except WeightsError as error:
+            failed.append((weights.name, error))
     if len(failed) == 1:
         raise failed[0][1]
     if failed:
@@ -204,28 +205,29 @@ def _ask(weights: Weights, settings: StoreSettings) -> None:
 
 
 @contextmanager
-def _bars(plain: bool) -> Iterator[Progress]:
-    """Something that shows how far downloads are: bars on a terminal, else a line at the beginning and the end."""
+def _bar(plain: bool) -> Iterator[Progress]:
+    """Something that shows how far a download is: a bar on a terminal, else lines when it begins and ends."""
     from assistant.display import Plain, fetch_lines, open_display
 
-    with open_display(sys.stderr, plain=plain) as display:
-        if isinstance(display, Plain):
+    display = open_display(sys.stderr, plain=plain)
+    if isinstance(display, Plain):
+        with display:
             yield display.progress
-            return
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Bars(*columns, TimeRemainingColumn(), console=Console(file=sys.stderr, markup=False), transient=True) as bars:
-        tasks: dict[str, Any] = {}
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
+    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        task = bars.add_task("", total=None, visible=False)
 
         def show(step: Fetching) -> None:
-            if step.name not in tasks:
-                tasks[step.name] = bars.add_task(step.name, total=step.total_bytes or None)
             for line in fetch_lines(step):
-                bars.console.print(line, style="dim")
-            bars.update(tasks[step.name], completed=step.done_bytes, total=step.total_bytes or None)
+                console.print(line, style="dim")
+            done, total = step.done_bytes, step.total_bytes or None
+            bars.update(task, description=step.name, completed=done, total=total, visible=True)
 
         yield show
 

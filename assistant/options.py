@@ -50,7 +50,7 @@ SETTINGS = {
     "--tier": Setting("assistant.tier", Tier, "how good the engines are to be"),
     "--seed": Setting("assistant.seed", int, "the same seed and input make the same talk", "N"),
     "--offline": Setting("assistant.offline", bool, "fetch nothing, not even weights that packages carry", value=True),
-    "--no-memory": Setting("assistant.memory", bool, "no glimpse or exchange outlives its turn", value=False),
+    "--no-memory": Setting("assistant.memory", bool, "keep nothing after its turn, and nothing on disk", value=False),
 }
 DEVICES = ("--microphone", "--camera", "--speaker")
 ENGINES = ("--recogniser", "--mind", "--eyes", "--detector", "--encoder", "--fusion", "--voice")

@@ -26,12 +26,14 @@ from assistant.endpointing import Waiting
 from assistant.errors import ConfigError, OutputError
 from assistant.eventlog import EventFile, EventLog, Sink
 from assistant.events import HEARING_RATE_HZ, Block, Conversation, Words
+from assistant.grounding import evidence_of
 from assistant.hearing import TurnTaking
 from assistant.hiring import Engines, engage, language_of, load_engines, prepare
 from assistant.muting import END, SwitchedMicrophone
 from assistant.offering import offer
 from assistant.pacing import Clock, Costs
 from assistant.seeing import Captioner, Sight
+from assistant.soundcheck import ADVICE, SoundCheck, check
 from assistant.talk import Devices, Models, Rules, Talk
 from assistant.transcribing import Transcriber
 from assistant.workers import Worker
@@ -105,6 +107,7 @@ def make_talk(config: Config, engines: Engines, devices: Devices, clock: Clock, 
             album=album,
             captioner=_captioner(config, engines, devices, transcriber),
             memory=config.assistant.memory,
+            learned=evidence_of,  # now, and not of an hour's glimpses when a question comes
         ),
     )
 
@@ -155,7 +158,7 @@ async def talk_over(
     )
     if switched.deaf:
         log.emit("muted", on=True)
-    tell_gaps(devices, log)
+    tell_troubles(devices, log)
 
     def on_key(key: str) -> None:
         if key.lower() == END:
@@ -165,7 +168,7 @@ async def talk_over(
 
     try:
         with keys(on_key) if keys is not None else nullcontext():
-            await converse(talk, level)
+            await converse(talk, level, sound_check(switched, devices.speaker, log))
     finally:
         log.emit("done", exchanges=len(talk.conversation.exchanges), seconds=round(clock.now_s(), 3))
         with ExitStack() as closing:
@@ -176,16 +179,37 @@ async def talk_over(
     return talk
 
 
-def tell_gaps(devices: Devices, log: EventLog) -> None:
-    """Have the log told when a sound card was away for a moment, where the devices notice."""
+def sound_check(microphone: SwitchedMicrophone, speaker: Speaker, log: EventLog) -> Callable[[Block, float], None]:
+    """What is told of every window that is heard, with its probability of speech, and has the log told once where the
+    microphone is muted, too loud or too quiet. Recordings do not count, nor what the user muted or our own voice is in.
+    """
+    state = SoundCheck()
+    real = getattr(microphone.source, "in_room", True)
 
-    def teller(where: str, what: str) -> Callable[[float], None]:
-        return lambda gap_s: log.emit("trouble", where=where, message=what.format(gap_s), kept_going=True)
+    def checked(window: Block, p_voice: float) -> None:
+        nonlocal state
+        if not real or microphone.deaf or microphone.lost or speaker.sounding:
+            return
+        state, fault = check(state, window.pcm if window.raw is None else window.raw, p_voice)
+        if fault is not None:
+            log.emit("trouble", where="microphone", message=f"{fault.found}; {ADVICE[fault.kind]}", kept_going=True)
+
+    return checked
+
+
+def tell_troubles(devices: Devices, log: EventLog) -> None:
+    """Have the log told when a sound card was away for a moment, is lost or is back, where the devices notice."""
+
+    def teller(where: str, what: str) -> Callable[..., None]:
+        return lambda *told: log.emit("trouble", where=where, message=what.format(*told), kept_going=True)
 
     microphone: Any = getattr(devices.microphone, "source", devices.microphone)
     speaker: Any = devices.speaker
     if hasattr(microphone, "on_gap"):
         microphone.on_gap = teller("microphone", "{:.2f} s of sound went missing; they count as silence")
+    for where, device, name in (("microphone", microphone, "microphone"), ("speaker", speaker, "loudspeaker")):
+        if hasattr(device, "on_lost"):
+            device.on_lost, device.on_back = teller(where, "{}"), teller(where, f"the {name} is back")
     if hasattr(speaker, "on_gap"):
         speaker.on_gap = teller("speaker", "the sound card paused for {:.2f} s; the voice went on where it was")
 

@@ -22,22 +22,39 @@ import pytest
 # norewinds: without it a null sink renders two seconds ahead while it is idle, and its first stream waits for them
 DEVICES = """
 load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
-load-module module-null-sink sink_name=spk rate=48000 norewinds=1
-load-module module-null-sink sink_name=micfeed rate=48000 norewinds=1
-load-module module-remap-source source_name=vmic master=micfeed.monitor
-set-default-sink spk
-set-default-source vmic
 """
+SINK = "module-null-sink sink_name={name} rate={rate_hz} channels={channels} format={format} norewinds=1"
 
 
 @dataclass(frozen=True)
 class PulseAudio:
+    """`folder` is the server's; `env` leads a program to it."""
+
+    folder: Path
     env: dict[str, str]
     server: subprocess.Popen[bytes]
 
-    def play(self, sound: Path) -> subprocess.Popen[bytes]:
-        """Play a file into the virtual microphone."""
-        return subprocess.Popen(["paplay", "-d", "micfeed", str(sound)], env=self.env)
+    def control(self, *words: str) -> str:
+        """Tell the server something."""
+        return subprocess.run(["pactl", *words], env=self.env, capture_output=True, text=True, check=True).stdout
+
+    def plug(self, rate_hz: int = 48_000, channels: int = 2, format: str = "s16le") -> None:
+        """Plug in the sound card: `spk`, and `micfeed` with `vmic`."""
+        for name in ("spk", "micfeed"):
+            shape = SINK.format(name=name, rate_hz=rate_hz, channels=channels, format=format)
+            self.control("load-module", *shape.split())
+        self.control("load-module", "module-remap-source", "source_name=vmic", "master=micfeed.monitor")
+        self.control("set-default-sink", "spk")
+        self.control("set-default-source", "vmic")
+
+    def unplug(self) -> None:
+        """Take the sound card away, loudspeaker and microphone."""
+        for module in ("module-remap-source", "module-null-sink"):
+            self.control("unload-module", module)
+
+    def play(self, sound: Path, sink: str = "micfeed") -> subprocess.Popen[bytes]:
+        """Play a file, into the virtual microphone."""
+        return subprocess.Popen(["paplay", "-d", sink, str(sound)], env=self.env)
 
     @contextmanager
     def recording(self, wav: Path) -> Iterator[None]:
@@ -51,12 +68,12 @@ class PulseAudio:
             recorder.wait(10)
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
-        """Neither the loudspeaker nor the microphone gets on, as when a machine turns to something else."""
-        devices = (("sink", "spk"), ("source", "vmic"), ("sink", "micfeed"))
+    def suspended(self, *devices: str) -> Iterator[None]:
+        """These do not get on, as when a machine turns to something else; all of them where none is named."""
+        kinds = {"spk": "sink", "vmic": "source", "micfeed": "sink"}
         for state in ("1", "0"):
-            for kind, name in devices:
-                subprocess.run(["pactl", f"suspend-{kind}", name, state], env=self.env, check=True)
+            for name in devices or kinds:
+                self.control(f"suspend-{kinds[name]}", name, state)
             if state == "1":
                 yield
 
@@ -79,11 +96,8 @@ def missing() -> str:
     return "" if find_library("portaudio") else "needs PortAudio: apt install libportaudio2"
 
 
-@contextmanager
-def pulse_audio(folder: Path) -> Iterator[PulseAudio]:
-    """A server of our own, ended at the end."""
-    if reason := missing():
-        pytest.skip(reason)
+def start(folder: Path) -> PulseAudio:
+    """A server of our own, without a sound card."""
     socket = folder / "native"
     (folder / "devices.pa").write_text(DEVICES.format(socket=socket))
     env = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "HOME": str(folder), "PULSE_SERVER": f"unix:{socket}"}
@@ -92,12 +106,24 @@ def pulse_audio(folder: Path) -> Iterator[PulseAudio]:
         server = subprocess.Popen(
             ["pulseaudio", "-n", "-F", str(folder / "devices.pa"), *options], env=env, stdout=log, stderr=log
         )
+    until = time.monotonic() + 20
+    while subprocess.run(["pactl", "info"], env=env, capture_output=True, check=False).returncode:
+        if server.poll() is not None or time.monotonic() > until:
+            server.kill()
+            server.wait(10)
+            pytest.fail(f"PulseAudio did not start: {(folder / 'log').read_text()}")
+    return PulseAudio(folder, env, server)
+
+
+@contextmanager
+def pulse_audio(folder: Path) -> Iterator[PulseAudio]:
+    """A server of our own with its sound card plugged in, ended at the end."""
+    if reason := missing():
+        pytest.skip(reason)
+    card = start(folder)
     try:
-        until = time.monotonic() + 20
-        while subprocess.run(["pactl", "info"], env=env, capture_output=True, check=False).returncode:
-            if server.poll() is not None or time.monotonic() > until:
-                pytest.fail(f"PulseAudio did not start: {(folder / 'log').read_text()}")
-        yield PulseAudio(env, server)
+        card.plug()
+        yield card
     finally:
-        server.terminate()
-        server.wait(10)
+        card.server.terminate()
+        card.server.wait(10)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -14,11 +15,15 @@ import numpy as np
 
 from assistant.backends.devices import open_microphone, open_speaker, without_echo
 from assistant.backends.files import read_sound
-from assistant.backends.sounddevice import STARTING_S, Microphone, Speaker, list_devices
-from assistant.errors import AssistantError
-from assistant.events import Phrase
+from assistant.backends.passing import PassingMicrophone
+from assistant.backends.portaudio import list_devices
+from assistant.backends.sounddevice import Microphone, Speaker
+from assistant.doctor.sound import Listening, measure_echo
+from assistant.errors import AssistantError, DeviceError
+from assistant.events import Block, Phrase
 from assistant.pacing import Clock
 
+RATE_HZ = 16_000
 PATIENCE_S = 10.0
 """a busy machine that runs tests is no lost device"""
 
@@ -72,7 +77,7 @@ async def speak(out: Path, sound: Path) -> None:
     sounding = speaker.sounding
     await asyncio.sleep(1.0)
     given = speaker.given()
-    latency_s = speaker._stream.latency
+    latency_s = speaker._stream.latency_s
     speaker.close()
     np.savez(
         out,
@@ -105,23 +110,63 @@ async def devices(out: Path) -> None:
     leave(out, [[d.name for d in found], [list(d.default) for d in found], said])
 
 
-async def lose(out: Path) -> None:
-    """Listen and speak until the sound server is gone."""
-    clock = Clock()
-    microphone, speaker = Microphone(None, clock), Speaker(None, clock)
-    said = []
-    try:
+async def lose(out: Path, sound: Path, device: str | None = None) -> None:
+    """Speak and listen while the sound card is taken away and given back; then hear what is played into it."""
+    clock, told, blocks, came = Clock(), list[tuple[str, float]](), list[Block](), list[float]()
+    microphone, speaker = Microphone(device, clock), Speaker(device, clock)
+    changed = asyncio.Event()
+
+    def note(what: str) -> None:
+        told.append((what, clock.now_s()))
+        changed.set()
+
+    async def listen() -> None:
         async for block in microphone.blocks():
-            if block.at_s == STARTING_S + 0.5:
-                print("ready", flush=True)
-    except AssistantError as error:
-        said.append(str(error))
+            blocks.append(block)
+            came.append(clock.now_s())
+
+    async def until(count: int) -> None:
+        while len(told) < count:
+            changed.clear()
+            await changed.wait()
+
+    microphone.on_lost, speaker.on_lost = lambda line: note(line), lambda line: note(line)
+    microphone.on_back, speaker.on_back = lambda: note("microphone back"), lambda: note("loudspeaker back")
+    listening = asyncio.create_task(listen())
+    phrase = Phrase("speech", read_sound(sound), 16_000, ())
+    await asyncio.sleep(1.0)
+    await clock.until(await speaker.play(phrase) + 1.0)
+    print("ready", flush=True)
     try:
-        await speaker.play(tone(2.0, 16_000))
         await speaker.drain()
-    except AssistantError as error:
-        said.append(str(error))
-    leave(out, said)
+    except DeviceError as error:
+        note(str(error))
+    (first,) = speaker.stop()
+    await until(3)
+    waiting = asyncio.create_task(speaker.play(phrase))
+    await asyncio.sleep(1.0)
+    waited = not waiting.done()
+    print("lost", flush=True)
+    await until(5)
+    began_s = await waiting
+    await speaker.drain()
+    (second,) = speaker.stop()
+    print("back", flush=True)
+    await asyncio.sleep(5.0)
+    microphone.close()
+    await listening
+    speaker.close()
+    np.savez(
+        out,
+        pcm=np.concatenate([b.pcm for b in blocks]),
+        at_s=[b.at_s for b in blocks],
+        came=came,
+        what=[what for what, _ in told],
+        when=[at_s for _, at_s in told],
+        played=[first.samples, second.samples],
+        waited=waited,
+        began_s=began_s,
+    )
 
 
 async def pause(out: Path, sound: Path) -> None:
@@ -164,7 +209,36 @@ async def pause(out: Path, sound: Path) -> None:
     )
 
 
-PROGRAMS = {"hear": hear, "speak": speak, "devices": devices, "lose": lose, "pause": pause}
+class Room(PassingMicrophone):
+    """A microphone that hears everything `delay` samples later and `gain` times as loud."""
+
+    def __init__(self, microphone: Microphone) -> None:
+        super().__init__(microphone)
+        self.delay, self.gain = 0, 1.0
+        self._past = np.zeros(RATE_HZ, np.float32)
+
+    def _passed(self, block: Block) -> Block:
+        self._past = np.concatenate([self._past, block.pcm])[-RATE_HZ:]
+        end = RATE_HZ - self.delay
+        return Block(block.at_s, np.float32(self.gain) * self._past[end - len(block.pcm) : end])
+
+
+async def echo(out: Path) -> None:
+    """Measure the echo path three times: as it is, behind a known delay and gain, and without any sound."""
+    clock = Clock()
+    room = Room(Microphone(None, clock, PATIENCE_S))
+    speaker, listening = Speaker(None, clock, PATIENCE_S), Listening(room)
+    await listening.until(1.0, 20.0)
+    measured = []
+    for delay_s, gain_db in ((0.0, 0.0), (0.12, -9.0), (0.0, -math.inf)):
+        room.delay, room.gain = round(delay_s * RATE_HZ), 10 ** (gain_db / 20)
+        measured.append(await measure_echo(listening, speaker, clock))
+    await listening.close()
+    speaker.close()
+    leave(out, [None if path is None else [path.delay_s, path.coupling_db] for path in measured])
+
+
+PROGRAMS = {"echo": echo, "hear": hear, "speak": speak, "devices": devices, "lose": lose, "pause": pause}
 
 if __name__ == "__main__":
-    asyncio.run(PROGRAMS[sys.argv[1]](*map(Path, sys.argv[2:])))
+    asyncio.run(PROGRAMS[sys.argv[1]](*map(Path, sys.argv[2:4]), *sys.argv[4:]))

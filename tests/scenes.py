@@ -6,6 +6,7 @@ while it is held, and the camera adds noise. Words have times, as a recogniser g
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from random import Random
 import numpy as np
 
 from assistant.backends.pictures import read_picture
+from assistant.demo.draw import draw
+from assistant.demo.things import Thing
 from assistant.events import Frame, Image, Word, Words
 
 WIDTH, HEIGHT = 320, 240
@@ -171,6 +174,46 @@ def scenes(shared: Path, count: int) -> list[Scene]:
     """So many scenes made from the shared photographs."""
     pictures = [fitted(read_picture(path), 320, 320) for path in sorted((shared / "data" / "images").glob("*.jpg"))]
     return [make(seed, pictures) for seed in range(count)]
+
+
+def _six(number: int) -> list[tuple[Thing, Image]]:
+    """Six things of different names with their pictures."""
+    found: dict[str, tuple[Thing, Image]] = {}
+    for seed in itertools.count(100 * number):
+        scene = draw(seed)
+        if not any(thing.name in found for thing in scene.things):
+            found |= {t.name: (t, picture) for t, picture in zip(scene.things, scene.pictures, strict=True)}
+        if len(found) == 6:
+            break
+    return list(found.values())
+
+
+def write_memory(folder: Path, count: int, held_s: float = 5.0) -> None:
+    """Clips in which six groceries with made-up labels are shown one after the other, with `qa.jsonl` about what is in
+    view and what was: questions of which the ways of fusing send other views.
+    """
+    import cv2
+
+    rows: list[dict[str, object]] = []
+    for number in range(count):
+        drawn = _six(number)
+        things = [thing for thing, _ in drawn]
+        name = f"shelf{number:02d}.avi"
+        film = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*"MJPG"), 5.0, (640, 480))
+        for _, picture in drawn:
+            for _ in range(int(5 * held_s)):
+                film.write(np.ascontiguousarray(picture[:, :, ::-1]))
+        film.release()
+        asked = [
+            ("how much is it", things[5].price), ("how much is this one now", things[5].price),
+            ("how much was the first one", things[0].price), ("how much was the one before", things[4].price),
+            (f"what did i show you before the {things[2].name.lower()}", things[1].name),
+            ("when does the second one expire", things[1].best_before),
+            ("这个多少钱", things[5].price), ("第一个多少钱", things[0].price), ("刚才那个多少钱", things[4].price),
+        ]  # fmt: skip
+        rows += [{"video": name, "question": q, "answers": [a], "kind": "read"} for q, a in asked]
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    (folder / "qa.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write(folder: Path, made: Sequence[Scene]) -> None:

@@ -1,6 +1,7 @@
 """`assistant bench turns` from end to end: small, on scripted engines, in virtual time; and its picture."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -11,13 +12,17 @@ from assistant import pacing
 from assistant.commands import app
 from assistant.config import load_config
 from assistant.errors import EngineError, OutputError
+from assistant.events import Frame
 from assistant.hiring import load_engines
 from assistant.running import read_costs
+from assistant.seeing import keep
+from assistant.sessions import idling
 from assistant.sessions.counting import count
 from assistant.sessions.latency import hold_talks
 from assistant.sessions.picture import draw
 from assistant.sessions.recordings import read_corpus
 from assistant.sessions.scenes import quiet_talk
+from assistant.sessions.viewing import frames
 
 SCRIPTED = [f"{slot}.engine=scripted" for slot in ("recogniser", "mind", "eyes", "voice", "endpointing")]
 CONTRACT = {
@@ -122,3 +127,18 @@ def test_a_picture_is_drawn_of_whatever_there_is(tmp_path):
         draw(tmp_path / "no" / "where.png", [], empty)
     with pytest.raises(OutputError, match="choose another --picture"):
         draw(tmp_path / "turns.nothing", [], empty)
+
+
+def test_watching_a_webcam_in_which_nothing_happens_costs_little(tmp_path):
+    """Under a fifth of a core: what 720p at 30 Hz costs to drain, to make pictures of and to judge."""
+    picture = np.kron(np.random.default_rng(0).integers(0, 255, (9, 16, 3)), np.ones((40, 40, 1))).astype(np.uint8)
+    path = idling.film(tmp_path / "still.avi", picture, 3.0)
+    used_s, glimpses, views = time.process_time(), [], 0
+    for at_s, image in frames(path, 3.0):
+        glimpses, _ = keep(glimpses, Frame(at_s, image), now_s=at_s)
+        views += 1
+    share = (time.process_time() - used_s) / 3.0
+    assert image.shape == (720, 1280, 3) and views == 13 and len(glimpses) == 1
+    assert share < 0.2
+    with pytest.raises(OutputError, match=r"wanted to write the film .*nowhere.still\.avi"):
+        idling.film(tmp_path / "nowhere" / "still.avi", picture, 1.0)

@@ -192,6 +192,25 @@ def test_at_real_pace_a_video_is_decoded_before_it_is_asked_for(tmp_path: Path) 
     assert run(main(), fast=False) >= 25
 
 
+def test_at_real_pace_a_camera_never_starts_again_for_a_clock_that_fell_behind(tmp_path: Path) -> None:
+    async def main() -> None:
+        clock, camera = Clock(), VideoCamera(film(tmp_path / "a.avi", 100, 50.0))
+        clock.start()
+        camera.frame(0.0)
+        while camera._video.reached_s < 0.4:
+            await asyncio.sleep(0.01)
+            assert clock.now_s() < 10
+        frame, grabbed = camera.frame(0.1), camera._video._count
+        camera.close()
+        assert frame is not None and frame.at_s >= 0.4
+        assert grabbed >= 20
+        again = camera._video.advance(0.1)
+        camera._video.close()
+        assert again.at_s <= 0.1, "who reads a video at no pace may go back"
+
+    run(main(), fast=False)
+
+
 def test_real_videos(shared: Path) -> None:
     videos = sorted((shared / "data" / "video").glob("*.mp4"))
     assert videos
@@ -328,8 +347,8 @@ class _Stream(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def stream() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Stream) as server:
+def stream(port: int = 0) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", port), _Stream) as server:
         server.daemon_threads = True
         server.ended = threading.Event()  # type: ignore[attr-defined]  # for the handler
         thread = threading.Thread(target=server.serve_forever)
@@ -384,6 +403,33 @@ def test_a_stream_that_ends_is_a_lost_camera() -> None:
                         await asyncio.sleep(0.05)
             finally:
                 camera.close()
+
+    run(main(), fast=False)
+
+
+def test_a_stream_that_stops_is_taken_back_when_it_returns() -> None:
+    async def main() -> None:
+        clock = Clock()
+        clock.start()
+        with stream() as address:
+            camera = open_camera(address, clock)
+            before = await _next(camera, clock, -1)
+        try:
+            with pytest.raises(DeviceError, match=r"it sends none any more; plug it in again"):
+                while clock.now_s() < 30:
+                    camera.frame(clock.now_s())
+                    await asyncio.sleep(0.05)
+            lost_s = clock.now_s()
+            with stream(int(address.rpartition(":")[2].partition("/")[0])):
+                after = None
+                while after is None and clock.now_s() < lost_s + 30:
+                    try:
+                        after = camera.frame(clock.now_s())
+                    except DeviceError:
+                        await asyncio.sleep(0.05)
+            assert after is not None and after.at_s > lost_s > before.at_s
+        finally:
+            camera.close()
 
     run(main(), fast=False)
 

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from PIL import Image as Pillow
 from typer.main import get_command
 
 from assistant import __version__, cli, packaged
@@ -484,3 +485,31 @@ def test_a_wheel_works_outside_the_checkout(unpacked: Path, question: Path, envi
     assert Path(where).is_relative_to(unpacked) and text
     talked = assistant(*over(question, "--pace", "fast"), environ=elsewhere, cwd=tmp_path)
     assert talked.returncode == 0 and "assistant: You said" in talked.stdout, talked.stderr
+
+
+def test_without_memory_the_program_writes_nothing_to_disk(
+    question: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """Pictures change while somebody speaks, and none fits into memory: with a memory they go to an album."""
+    pictures, scratch = tmp_path / "pictures", tmp_path / "scratch"
+    for folder in (pictures, scratch):
+        folder.mkdir()
+    for i in range(4):
+        Pillow.fromarray(np.full((48, 64, 3), 60 * i, np.uint8)).save(pictures / f"{i}.png")
+    made: list[str] = []
+
+    def mkdtemp(prefix: str) -> str:
+        made.append(prefix)
+        (scratch / prefix).mkdir()
+        return str(scratch / prefix)
+
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    monkeypatch.setattr("tempfile.mkdtemp", mkdtemp)
+    monkeypatch.setattr("assistant.seeing.watching.IN_MEMORY_BYTES", 0)
+    monkeypatch.chdir(scratch)
+    words = over(question, "--pace", "fast", "--camera", str(pictures), "--set", "camera.folder_interval_s=0.4")
+    for more, albums in (("--no-memory",), 0), ((), 1):
+        assert cli.run([*words, *more]) == 0
+        assert len(made) == albums
+        assert not list(scratch.iterdir()), "nothing is left in either case"
+    capfd.readouterr()

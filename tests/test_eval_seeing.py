@@ -7,8 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import scenes
 from PIL import Image
 
+from assistant.backends import load
 from assistant.backends.scripted import ScriptedDetector, ScriptedEncoder, ScriptedEyes, ScriptedMind
 from assistant.errors import SourceError
 from assistant.fusing import MODES
@@ -64,6 +66,19 @@ def test_every_way_of_fusing_that_a_mind_takes_is_measured(tmp_path: Path) -> No
     assert set(report["modes"]) == {*MODES, "auto"}
     assert report["modes"]["early"]["context_recall"] is None
     assert {len(m.images) for heard in sees.heard for m in heard if m.role == "user"} >= {0, 1}
+
+
+def test_the_view_that_is_asked_about_is_sent_by_the_ways_that_remember(tmp_path: Path) -> None:
+    """Real eyes over six groceries that are shown one after the other; questions about now and about what was."""
+    scenes.write_memory(tmp_path, 1)
+    report = evaluate_seeing(tmp_path, Senses(load("eyes", "ocr", threads=1)))
+    views = report["views"]
+    assert views["n"] == 9
+    assert views["attention"]["hold"] == views["late"]["hold"] == 1.0
+    assert views["early"]["hold"] < 0.7 and views["co-attention"]["hold"] < 0.7, "they look at what is in view"
+    assert views["early"]["sent"] <= 4 and views["co-attention"]["sent"] == 1 < views["attention"]["sent"] <= 4
+    assert report["modes"]["auto"]["accuracy"] >= 0.85
+    assert "| attention | 100.0 % |" in seeing_tables(report)
 
 
 def test_languages_and_failures_are_told_with_their_evidence(tmp_path: Path) -> None:

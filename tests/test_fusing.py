@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from assistant.backends import load
+from assistant.backends.pictures import read_picture
 from assistant.backends.scripted import PLANTED, ScriptedEncoder
 from assistant.events import Box, Finding, Glimpse, Image
-from assistant.fusing import MODES, choose_mode, cut, focus, fuse, merged, patches
+from assistant.fusing import MODES, choose_mode, cut, focus, fuse, likeness, merged, patches
 from assistant.fusing.attention import Query, attend, softmax
 from assistant.fusing.coattention import Patch, coattend, crop, cuts, of_regions, of_vectors
 from assistant.fusing.late import context, disagreements, overlap
 from assistant.grounding.questions import read
 
 ENCODER = ScriptedEncoder()
+
+
+@pytest.fixture(scope="module")
+def eyes() -> Any:
+    return load("eyes", "ocr", threads=1)
 
 
 def scene(*blobs: tuple[str, Box], size: tuple[int, int] = (480, 640)) -> Image:
@@ -99,6 +108,35 @@ def test_of_pictures_of_one_thing_one_is_enough() -> None:
     memory.append(seen(6, "APPLE JUICE", at_s=6.0))
     taken = attend(Query(read("compare the milk and the juice")), memory, 10.0, most=2)
     assert {a.glimpse.text.split("\n")[0] for a in taken} == {"OAT MILK", "APPLE JUICE"}
+
+
+@pytest.mark.parametrize("question", ["how many bottles are there now", "how many bottles are there", "现在有几个瓶子"])
+def test_a_question_about_now_is_answered_from_the_newest_view_however_well_others_fit(question: str) -> None:
+    """Six views with three bottles, and one in which a hand has taken one: dim, and with no more words for it."""
+    memory = [seen(i, f"SHELF {i}", at_s=3.0 * i, objects=["bottle"] * 3) for i in range(1, 7)]
+    memory.append(replace(seen(7, at_s=21.0, objects=["bottle"] * 2), sharpness=0.5))
+    looked = focus(question, memory[-2], memory, mode="attention", now_s=25.0, most=3)
+    assert len(looked.attended) == 3 and memory[-1] in [a.glimpse for a in looked.attended]
+    language = "zh" if "瓶" in question else "en"
+    fusion = fuse(
+        question, memory[-1], memory, (), mode="attention", mind_sees=False, mind_free=False, now_s=25.0,
+        language=language, focused=looked,
+    )  # fmt: skip
+    assert ("two bottles" if language == "en" else "两个瓶子") in fusion.sentences[0]
+
+
+def test_a_question_about_what_was_owes_nothing_to_the_newest_view() -> None:
+    memory = [seen(i, f"SHELF {i}", at_s=3.0 * i, objects=["bottle"] * 3) for i in range(1, 7)]
+    memory.append(replace(seen(7, at_s=21.0, objects=["cup"]), sharpness=0.5))
+    for question in ("did you see a bottle", "how many bottles were there before the cup"):
+        looked = focus(question, memory[-1], memory, mode="attention", now_s=25.0, most=3)
+        assert memory[-1] not in [a.glimpse for a in looked.attended], question
+
+
+def test_what_a_word_points_at_belongs_and_not_what_came_after_it() -> None:
+    memory = [seen(i, f"LABEL {i} $4.0{i}", at_s=5.0 * i) for i in range(1, 7)]
+    looked = focus("how much is this", memory[2], memory, mode="attention", now_s=40.0, at_s=16.0, most=2)
+    assert memory[2] is looked.first
 
 
 @given(st.lists(st.floats(-500, 500), min_size=1, max_size=20))
@@ -183,6 +221,61 @@ def test_a_second_look_corrects_what_the_first_misread() -> None:
     assert cut_through.text == "60.6$"
 
 
+def test_a_line_that_a_second_look_reads_word_by_word_is_one_line() -> None:
+    """As the plaque's: the first look read 'Octavia Hill', the second one 'Octavia' and, less surely, 'Hill'."""
+    name = Finding("text", "Octavia Hill", 0.9, (160.0, 70.0, 300.0, 100.0))
+    first = Glimpse(1, 0.0, scene(), (name, Finding("text", "Army Cadets", 0.9, (160.0, 120.0, 300.0, 150.0))))
+    crop_box = (130.0, 40.0, 330.0, 180.0)
+    words = [
+        Finding("text", "Hill", 0.88, (115.0, 28.0, 168.0, 58.0)),
+        Finding("text", "Octavia", 1.0, (31.0, 29.0, 112.0, 59.0)),
+    ]
+    assert sorted(merged(first, words, crop_box).text.split("\n")) == ["Army Cadets", "Octavia Hill"]
+    surer = [replace(word, score=0.99, text=text) for word, text in zip(words, ("Hall", "Octavia"), strict=True)]
+    assert sorted(merged(first, surer, crop_box).text.split("\n")) == ["Army Cadets", "Octavia Hall"]
+    tall = Finding("text", "出口请走", 0.6, (20.0, 20.0, 50.0, 220.0))
+    signs = [
+        Finding("text", "请走", 0.9, (10.0, 110.0, 38.0, 198.0)),
+        Finding("text", "出囗", 0.9, (11.0, 10.0, 39.0, 95.0)),
+    ]
+    assert merged(Glimpse(1, 0.0, scene(), (tall,)), signs, (10.0, 10.0, 120.0, 300.0)).text == "出囗请走"
+
+
+@pytest.mark.parametrize(
+    ("file", "question", "whole"),
+    [
+        ("blue_plaque", "whose name is on the blue plaque", ["Octavia Hill"]),
+        ("receipt_taco", "what is the total", ["Total", "128.27"]),
+        ("receipt_taco", "who is the cashier", ["Cashier: Eric H"]),
+        ("nutrition_label", "how much sodium is in it", ["Sodium"]),
+        ("gallery_sign", "what does the sign say", []),
+    ],
+)
+def test_a_crop_of_a_photograph_cuts_no_line_that_it_is_about(
+    file: str, question: str, whole: Sequence[str], shared: Path, eyes: Any
+) -> None:
+    image = read_picture(shared / "data" / "images" / f"{file}.jpg")
+    glimpse = Glimpse(1, 0.0, image, eyes.look(image), 5.0, until_s=1.0)
+    looked = focus(question, glimpse, [glimpse], mode="co-attention", now_s=2.0)
+    found = looked.coattended
+    assert found is not None and glimpse.findings is not None
+    texts = [f for f in glimpse.findings if f.kind == "text" and f.box]
+    inside = [f.text for f in texts if f.box and (looked.crop is None or overlap_share(f.box, looked.crop) == 1.0)]
+    assert all(any(text in line for line in inside) for text in whole), inside
+    if looked.crop is not None:
+        first = found.patches[found.attention.index(max(found.attention))].finding
+        assert first is not None and first.text in inside
+        again = merged(glimpse, eyes.look(cut(image, looked.crop)), looked.crop)
+        assert all(any(text in line for line in again.text.split("\n")) for text in whole), again.text
+
+
+def overlap_share(box: Box, crop_box: Box) -> float:
+    """How much of a box lies in a crop, to the rounding of a pixel."""
+    wide = min(box[2], crop_box[2] + 1) - max(box[0], crop_box[0] - 1)
+    high = min(box[3], crop_box[3] + 1) - max(box[1], crop_box[1] - 1)
+    return wide * high / ((box[2] - box[0]) * (box[3] - box[1])) if wide > 0 and high > 0 else 0.0
+
+
 def test_co_attention_reads_the_part_that_is_asked_about_again() -> None:
     label = seen(1, "OAT MILK", "Sodium 2Omg", "Sugar 4g")
     looked: list[tuple[int, ...]] = []
@@ -264,3 +357,21 @@ def test_the_focus_of_attention_over_what_was_leaves_out_what_came_after() -> No
     memory = [seen(i, name, at_s=10.0 * i) for i, name in enumerate(("OAT MILK", "APPLE JUICE", "PLUM JAM"), 1)]
     found = focus("what did the milk cost", memory[1], memory, mode="attention", now_s=40.0)
     assert found.first is memory[0]
+
+
+def test_attention_holds_few_of_an_hour_of_views_against_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted, not timed."""
+    memory = [replace(seen(i, f"SHELF {i}", f"ROW {i % 7}", at_s=9.0 * i), features=None) for i in range(400)]
+    memory[77] = replace(seen(77, "PLUM MARMALADE", at_s=693.0), features=None)
+    compared = 0
+
+    def counted(one: Glimpse, other: Glimpse) -> float:
+        nonlocal compared
+        compared += 1
+        return alike(one, other)
+
+    alike = likeness.alike
+    monkeypatch.setattr(likeness, "alike", counted)
+    taken = attend(Query(read("when did you see the marmalade")), memory, 3700.0)
+    assert taken[0].glimpse is memory[77] and len(taken) == 4
+    assert compared < 250

@@ -2,10 +2,13 @@
 
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +18,11 @@ from hypothesis import strategies as st
 from assistant.backends import Message, load
 from assistant.errors import WeightsError
 from assistant.events import Exchange, Finding, Glimpse
-from assistant.grounding import Grounds, asks_to_see, ground
+from assistant.grounding import Grounds, asks_to_see, evidence, evidence_of, ground, ranking, words
 from assistant.grounding.evidence import seen
 from assistant.grounding.values import repair, values
 from assistant.grounding.wording import grammar
+from assistant.grounding.words import likeness
 
 BLANK = np.zeros((480, 640, 3), np.uint8)
 
@@ -40,6 +44,18 @@ def glimpse(*rows: str, id: int = 1, at_s: float = 0.0, colours: Sequence[str] =
 
 def ask(question: str, *glimpses: Glimpse, talk: Sequence[Exchange] = (), language: str = "en") -> Grounds:
     return ground(question, glimpses, talk, 100.0, language)
+
+
+def an_hour() -> list[Glimpse]:
+    """Four hundred labels that were shown, with a few thousand words among them."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefghiklmnoprstuvw", k=rng.randint(3, 9))) for _ in range(4000)]
+
+    def row(number: int) -> str:
+        price = f" ${rng.randint(1, 99)}.{rng.randint(10, 99)}" if number % 3 == 1 else ""
+        return " ".join(rng.choices(words, k=rng.randint(1, 4))) + price
+
+    return [glimpse(*map(row, range(8)), id=i, at_s=9.0 * i) for i in range(1, 401)]
 
 
 def said(text: str, answer: str = "All right.", at_s: float = 1.0) -> Exchange:
@@ -362,3 +378,49 @@ def test_small_talk_notes_facts_and_refuses_what_nobody_here_can_know_or_do(said
     grounds = ground(said, [], [], 1.0)
     assert grounds.kind == kind
     assert (answer is None and grounds.grammar is None) or any(answer in s for s in grounds.sentences if answer)
+
+
+# ---------------------------------------------------------------- work
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["when did you see the marmalade", "how much was the marmalade", "did you see a zebra crossing", "橘子酱多少钱"],
+)
+def test_an_hour_of_glimpses_is_not_gone_through_for_every_question(
+    question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted, not timed: what was found is read when it is found, words are compared once, and pieces of evidence are
+    weighed only where a word of the question stands.
+    """
+    memory = an_hour()
+    for shown in memory:
+        evidence_of(shown)  # as `Sight` has it done
+    compared, weighed = Counter[str](), 0
+
+    class Matcher(words.SequenceMatcher[str]):
+        def ratio(self) -> float:
+            compared["words"] += 1
+            return super().ratio()
+
+    def counted(*args: Any) -> float:
+        nonlocal weighed
+        weighed += 1
+        return score(*args)
+
+    score = ranking.score
+    monkeypatch.setattr(words, "SequenceMatcher", Matcher)
+    monkeypatch.setattr(ranking, "score", counted)
+    before = evidence._typed.cache_info().misses
+    found = [ground(question, memory, [], 3700.0) for _ in range(3)]
+    assert {grounds.kind for grounds in found} == {"refusal"}
+    assert evidence._typed.cache_info().misses == before
+    assert compared.total() < 100, "of some four thousand words, those that are as long and of the same letters"
+    assert weighed < 300, "of 16 000 pieces of evidence"
+    named = replace(memory[7], findings=(*(memory[7].findings or ()), Finding("text", "ORANGE MARMALADE $4.55", 0.9)))
+    assert "$4.55" in ground("how much was the marmalade", [*memory[:7], named, *memory[8:]], [], 3700.0).sentences[0]
+
+
+def test_a_word_that_was_misread_is_still_the_word() -> None:
+    assert likeness("marmalade", "marnalade") == likeness("sodium", "sodiun") == 0.85
+    assert likeness("marmalade", "lemonade") == likeness("listen", "silent") == 0.0

@@ -25,10 +25,14 @@ def events(path: Path) -> list[dict]:
 
 
 def wait_for(path: Path, type: str, process: subprocess.Popen, seconds: float = 60, count: int = 1) -> None:
+    wait_until(lambda: sum(e["type"] == type for e in events(path)) >= count, process, seconds)
+
+
+def wait_until(true: Callable[[], bool], process: subprocess.Popen, seconds: float = 60) -> None:
     until = time.monotonic() + seconds
-    while sum(e["type"] == type for e in events(path)) < count:
+    while not true():
         assert process.poll() is None, "the program ended"
-        assert time.monotonic() < until, f"no {type} in {[e['type'] for e in events(path)]}"
+        assert time.monotonic() < until, "what was waited for did not happen"
         time.sleep(0.05)
 
 
@@ -69,8 +73,8 @@ def test_a_question_into_the_microphone_is_answered_over_the_loudspeaker(card, f
 
 def test_over_an_open_loudspeaker_it_does_not_answer_itself(card, first_question, tmp_path):
     log = tmp_path / "events.jsonl"
-    loop = ["pactl", "load-module", "module-loopback", "source=spk.monitor", "sink=micfeed", "latency_msec=60"]
-    module = subprocess.run(loop, env=card.env, capture_output=True, text=True, check=True).stdout.strip()
+    loop = ["module-loopback", "source=spk.monitor", "sink=micfeed", "latency_msec=60"]
+    module = card.control("load-module", *loop).strip()
 
     def talk(process: subprocess.Popen) -> None:
         assert card.play(first_question).wait(30) == 0
@@ -80,7 +84,7 @@ def test_over_an_open_loudspeaker_it_does_not_answer_itself(card, first_question
     try:
         logged = live(card, log, talk)
     finally:
-        subprocess.run(["pactl", "unload-module", module], env=card.env, check=False)
+        card.control("unload-module", module)
     exchanges = [e for e in logged if e["type"] == "exchange"]
     assert len(exchanges) == 1, exchanges
 
@@ -103,3 +107,46 @@ def test_a_sound_card_that_pauses_in_a_reply_costs_no_word_and_the_talk_goes_on(
     assert second["heard"] == second["generated"] and not second["cut"]
     paused = [e for e in logged if e["type"] == "trouble" and e["where"] == "speaker"]
     assert len(paused) == 1 and paused[0]["kept_going"] and "paused for 1." in paused[0]["message"]
+
+
+def test_a_sound_card_that_is_unplugged_in_a_reply_cuts_it_and_the_talk_goes_on_when_it_is_back(
+    card, first_question, tmp_path
+):
+    log = tmp_path / "events.jsonl"
+
+    def told(what: str, count: int) -> Callable[[], bool]:
+        return lambda: sum(e["type"] == "trouble" and e["message"].endswith(what) for e in events(log)) >= count
+
+    def talk(process: subprocess.Popen) -> None:
+        assert card.play(first_question).wait(30) == 0
+        wait_for(log, "playing", process)
+        card.unplug()
+        wait_until(told("it is waited for", 2), process)
+        card.plug()
+        wait_until(told("is back", 2), process)
+        assert card.play(first_question).wait(30) == 0
+        wait_for(log, "exchange", process, count=1 + any(e["type"] == "exchange" for e in events(log)))
+
+    logged = live(card, log, talk)
+    troubles = [e for e in logged if e["type"] == "trouble"]
+    assert {e["where"] for e in troubles} == {"microphone", "speaker"} and all(e["kept_going"] for e in troubles)
+    *before, last = (e for e in logged if e["type"] == "exchange")
+    assert all(e["generated"].startswith(e["heard"]) and e["cut"] == (e["heard"] != e["generated"]) for e in before)
+    assert last["heard"] == last["generated"] and not last["cut"]
+    times = [e["at_s"] for e in logged]
+    assert times == sorted(times)
+
+
+def test_a_microphone_that_goes_away_is_told_of_aloud(card, tmp_path):
+    log, wav = tmp_path / "events.jsonl", tmp_path / "heard.wav"
+
+    def talk(process: subprocess.Popen) -> None:
+        time.sleep(6)  # real time: a card that has just been opened may be silent for 5 s
+        with card.recording(wav), card.suspended("vmic", "micfeed"):
+            wait_for(log, "trouble", process)
+            time.sleep(3)  # real time: it speaks
+
+    logged = live(card, log, talk)
+    assert next(e["where"] for e in logged if e["type"] == "trouble") == "microphone"
+    heard, rate_hz = soundfile.read(wav, dtype="float32")
+    assert (np.abs(heard) > 0.02).sum() > 0.2 * rate_hz

@@ -93,6 +93,31 @@ def test_the_view_is_that_of_this_and_not_of_the_end_of_the_turn() -> None:
     assert gaze is not None and gaze.word == "this" and gaze.at_s == pytest.approx(2.4, abs=0.4)
 
 
+@pytest.mark.parametrize("mode", ["late", "attention", "co-attention"])
+def test_every_this_aims_at_its_own_time(mode: str) -> None:
+    """Five words over the turn from 6 to 11 s: 'this' at 7.5 s, 'that' at 10.5; the jam was before."""
+    rules, cards = Rules(fusion=mode), [(0.0, 2), (5.0, 1), (9.0, 0)]
+    held = talk([(6, 11)], ["is this cheaper than that"], cards, mind=Obedient(), rules=rules)
+    (fusion,), (exchange,) = held.all("fusion"), held.exchanges
+    assert fusion["glimpses"] == [2, 3]
+    assert exchange.heard.startswith("No"), "the juice that was named first is asked about"
+    assert "$3.49" in exchange.heard and "$2.09" in exchange.heard
+
+
+def test_two_things_that_are_pointed_at_are_both_shown_and_told_apart() -> None:
+    words, cards = "please compare this with the next one so this", [(0.0, 2), (4.0, 1), (8.0, 0)]
+    seeing = ScriptedMind(["The second is cheaper."], sees=True)
+    held = talk([(5, 10)], [words], cards, mind=seeing, rules=Rules(fusion="early"))
+    shown = [int(image[0, 0, 0]) for image in seeing.heard[-1][-1].images]
+    assert shown == [1, 0], "in the order they were pointed at, and nothing else"
+    held = talk([(5, 10)], [words], cards, mind=Obedient())
+    (exchange,) = held.exchanges
+    assert "APPLE JUICE" in exchange.heard and "OAT MILK" in exchange.heard and "JAM" not in exchange.heard
+    held = talk([(5, 10)], [words], cards[:2], mind=Obedient())
+    (exchange,) = held.exchanges
+    assert "APPLE JUICE" in exchange.heard and "PLUM JAM" in exchange.heard, "both mean one thing: the last before it"
+
+
 def test_what_this_names_is_read_before_anything_else() -> None:
     """The cards change all the time: nothing holds still long enough for the background, but the one that is named."""
     eyes = Reader(MILK, JUICE, JAM)
@@ -119,14 +144,18 @@ def test_nothing_is_waited_for_longer_than_is_allowed_and_that_is_told() -> None
     assert [t["where"] for t in held.all("trouble")] == ["eyes"]
 
 
+@pytest.mark.parametrize("sees", [False, True])
 @pytest.mark.parametrize("text", ["hello there", "my name is sam", "what is my name", "tell me a joke"])
-def test_a_turn_that_is_not_about_the_picture_does_not_wait_for_it(text: str) -> None:
-    costs = {"eyes.look": 5.0, "mind.reply.first": 0.05}
+def test_a_turn_that_is_not_about_the_picture_does_not_wait_for_it(text: str, sees: bool) -> None:
+    """In virtual time, with eyes that take 5 s and detectors that take 2: less than 50 ms are lost, and see_ms is 0."""
+    costs = {"eyes.look": 5.0, "detector.look": 2.0, "mind.reply.first": 0.05}
     moving = [(0.3 * i, i % 3) for i in range(20)]
-    held = talk([(1, 2)], [text], moving, costs=costs, mind=ScriptedMind(["All right."]))
-    still = talk([(1, 2)], [text], [], costs=costs, mind=ScriptedMind(["All right."]))
+    scene: dict[str, Any] = {"costs": costs, "detector": Reader(MILK, JUICE, JAM)}
+    held = talk([(1, 2)], [text], moving, mind=ScriptedMind(["All right."], sees=sees), **scene)
+    still = talk([(1, 2)], [text], [], mind=ScriptedMind(["All right."], sees=sees), **scene)
     (turn,), (without,) = held.all("turn"), still.all("turn")
-    assert turn["voice_to_voice_ms"] <= without["voice_to_voice_ms"] + 50
+    assert turn["voice_to_voice_ms"] < without["voice_to_voice_ms"] + 50
+    assert turn["stages"]["see_ms"] < 50
     assert not held.all("draft"), "what moves in view must not throw a reply away that is not about it"
 
 
@@ -230,11 +259,18 @@ def test_what_sounds_like_forgetting_in_the_middle_of_a_turn_deletes_nothing() -
     assert any(g.text for g in held.talk.conversation.glimpses)
 
 
-def test_without_memory_no_glimpse_outlives_a_few_seconds_and_none_goes_to_disk() -> None:
-    album = DiskAlbum()
+def test_without_memory_no_glimpse_outlives_a_few_seconds_and_none_goes_to_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("assistant.seeing.watching.IN_MEMORY_BYTES", 0)
     shown = [(0.5 * i, i % 4) for i in range(200)]
-    held = talk([(80, 81)], ["hello there"], shown, album=album, rules=Rules(memory=False), seconds=100.0)
-    assert album._folder is None
+    albums = DiskAlbum(), DiskAlbum()
+    held, _ = (
+        talk([(80, 81)], ["hello there"], shown, album=album, rules=Rules(memory=memory), seconds=100.0)
+        for album, memory in zip(albums, (False, True), strict=True)
+    )
+    assert [album._folder is None for album in albums] == [True, False]
+    albums[1].close()
     assert held.exchanges == []
     assert all(g.ended_s > 85 for g in held.talk.conversation.glimpses)
 

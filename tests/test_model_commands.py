@@ -252,6 +252,20 @@ def test_a_model_of_another_engine_is_refused(tmp_path: Path) -> None:
         options(load_config(sets=sets, environ={}), "voice", "coqui")
 
 
+def test_a_voice_may_be_named_by_its_folder(tmp_path: Path) -> None:
+    settings = StoreSettings(tmp_path / "store")
+    told = {"folder": "kokoro", "speed": 1.0}
+    assert models.resolved("voice", "kokoro", told, settings) == told
+    folder = tmp_path / "store" / "kokoro-82m"
+    folder.mkdir(parents=True)
+    (folder / "kokoro-v1.0.onnx").write_bytes(b"made up")
+    assert locate("kokoro-82m", settings) is None
+    (folder / "voices-v1.0.bin").write_bytes(b"made up")
+    for name in ({"folder": "kokoro"}, {"folder": "kokoro-82m"}, {"model": "kokoro-82m"}):
+        found = models.resolved("voice", "kokoro", {**name, "speed": 1.0}, settings)
+        assert found == {"folder": str(folder), "speed": 1.0}
+
+
 def test_whispers_own_name_and_cache_go_on_working(tmp_path: Path) -> None:
     sets = [f"models.folder={tmp_path / 'store'}", "recogniser.whisper.model=base"]
     config = load_config(sets=sets, environ={})

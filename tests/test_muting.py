@@ -19,7 +19,7 @@ from assistant.backends.pictures import PictureCamera
 from assistant.backends.scripted import ScriptedActivity, ScriptedMicrophone, ScriptedRecogniser
 from assistant.config import load_config
 from assistant.errors import ConfigError
-from assistant.events import HearingEvent, Onset, Speaking, Utterance
+from assistant.events import HearingEvent, Lost, Onset, Speaking, Utterance
 from assistant.hearing import TurnTaking, hear
 from assistant.hiring import load_engines
 from assistant.muting import SwitchedMicrophone
@@ -29,14 +29,16 @@ from assistant.talk import Devices
 from assistant.transcribing import Transcriber, joined
 from assistant.workers import Worker
 
+Heard = HearingEvent | Lost
+
 
 def listen(
     spans: Sequence[tuple[float, float]], keys: Sequence[tuple[float, str]], *, push_to_talk: bool = False
-) -> tuple[list[tuple[float, HearingEvent]], list[bool], list[str]]:
+) -> tuple[list[tuple[float, Heard]], list[bool], list[str]]:
     """What is heard of speech (from, to) while keys are pressed at their times: events, switches, words."""
 
-    async def main() -> tuple[list[tuple[float, HearingEvent]], list[bool], list[str]]:
-        clock, told, found = Clock(), list[bool](), list[tuple[float, HearingEvent]]()
+    async def main() -> tuple[list[tuple[float, Heard]], list[bool], list[str]]:
+        clock, told, found = Clock(), list[bool](), list[tuple[float, Heard]]()
         worker = await Worker.start("recogniser", lambda: ScriptedRecogniser(["one two three"]))
         transcriber = Transcriber(worker, "auto", lambda _: None)
         inner = ScriptedMicrophone(clock, spans, seconds=8.0, block_s=0.01)
@@ -59,7 +61,7 @@ def listen(
     return run(main(), fast=True)
 
 
-def when(found: Sequence[tuple[float, HearingEvent]], kind: type) -> list[float]:
+def when(found: Sequence[tuple[float, Heard]], kind: type) -> list[float]:
     return [at_s for at_s, event in found if isinstance(event, kind)]
 
 

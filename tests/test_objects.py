@@ -125,6 +125,40 @@ def test_a_thing_has_its_own_colour() -> None:
     assert ask("what color is the wall", view).sentences[0] == "It looks grey."
 
 
+COLOURS = (Finding("colour", "grey", 0.6), Finding("colour", "white", 0.3))
+MIDDLE, CORNER = (200.0, 120.0, 440.0, 360.0), (0.0, 0.0, 240.0, 200.0)
+
+
+@pytest.mark.parametrize(
+    ("question", "findings", "answer"),
+    [
+        ("what color is the dog", COLOURS, "which thing"),
+        ("what colour is the cup", COLOURS, "which thing"),
+        ("狗是什么颜色的", COLOURS, "哪个东西"),
+        ("杯子是什么颜色的", COLOURS, "哪个东西"),
+        ("what color is the dog", (*COLOURS, Finding("colour", "red", 0.8, CORNER)), "which thing"),
+        ("what color is the dog", (*COLOURS, Finding("colour", "red", 0.8, MIDDLE)), "red"),
+        ("狗是什么颜色的", (*COLOURS, Finding("colour", "red", 0.8, MIDDLE)), "红"),
+        ("what color are its eyes", (*COLOURS, Finding("colour", "red", 0.8, MIDDLE)), "which thing"),
+        ("what color is the dog's collar", (*COLOURS, Finding("colour", "red", 0.8, MIDDLE)), "which thing"),
+        ("它的眼睛是什么颜色", (*COLOURS, Finding("colour", "red", 0.8, MIDDLE)), "哪个东西"),
+        ("what colour is the milk", (*COLOURS, Finding("text", "OAT MILK", 0.9, (9.0, 9.0, 99.0, 30.0))), "grey"),
+        ("what colour is it", COLOURS, "grey"),
+        ("what's the color of this", COLOURS, "grey"),
+        ("这是什么颜色", COLOURS, "灰"),
+        ("what colour is the background", COLOURS, "grey"),
+        ("what colour is the dog", (), "can't see"),
+    ],
+)
+def test_the_colour_of_a_thing_is_told_only_where_it_is_plain_which_thing_that_is(
+    question: str, findings: tuple[Finding, ...], answer: str
+) -> None:
+    """Without a detector."""
+    grounds = ask(question, Glimpse(1, 0.0, BLANK, findings))
+    assert answer in grounds.sentences[0]
+    assert (grounds.kind == "refusal") == (answer in ("which thing", "哪个东西", "can't see"))
+
+
 def test_a_table_that_nobody_saw_still_bears_what_stands_on_it() -> None:
     assert ask("how many bottles are on the table", glimpse("bottle", "bottle")).sentences[0] == "I see two bottles."
     assert ask("how many bottles are behind the dog", glimpse("bottle", "bottle")).kind == "refusal"

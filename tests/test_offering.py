@@ -166,6 +166,10 @@ def test_a_download_that_the_end_of_the_talk_breaks_off_goes_on_at_the_next_star
     assert QUESTION not in again.shown
     leave(again)
     assert chosen(store) == MIND
+    third = start()
+    (ready,) = third.logged("ready")
+    assert f"in place of {MIND}: wanted " in ready["engines"]["mind"]["why"], "it was taken up, and is zeros"
+    leave(third)
 
 
 # ---------------------------------------------------------------- without one

@@ -26,9 +26,9 @@ from assistant.backends.remote import is_near, is_private
 from assistant.backends.responses import LINE_BYTES
 from assistant.config import load_config
 from assistant.errors import ConfigError, EngineError, WeightsError
+from assistant.hiring import options
 from assistant.models import fetch
 from assistant.prompting import prompt
-from assistant.running import options
 
 QUESTION = [Message("system", "Be brief."), Message("user", "What is the sun?")]
 HELLO = replies("Hel", "lo", " there.")

@@ -94,6 +94,7 @@ def test_a_repository_comes_whole_and_only_what_is_wanted(hub: Served, store: St
     assert all((folder / name).read_bytes() == FILES[name] for name in WANTED if name in FILES)
     total = sum(len(FILES[name]) for name in WANTED if name in FILES)
     assert [step.done_bytes == step.total_bytes for step in steps].count(True) == 1
+    assert [step.done_bytes for step in steps].count(0) == 1
     assert (steps[0].done_bytes, steps[-1].done_bytes, steps[-1].total_bytes) == (0, total, total)
     assert kept(store) == [f"made-up/{name}" for name in WANTED]
     assert locate(from_hub(), store) == folder

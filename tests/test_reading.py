@@ -246,6 +246,20 @@ def test_another_prompt_in_between_does_not_cost_the_talk_what_it_read(minds: An
 
 
 @pytest.mark.parametrize("family", ["smolvlm", "lfm2_vl", "gemma3"])
+def test_late_in_a_long_talk_a_change_of_mind_costs_as_little(minds: Any, family: str) -> None:
+    mind, other = minds(family)
+    talk = list(TALK)
+    for turn in range(6):
+        talk += [asked("And this?", turn), Message("assistant", "Noise.")]
+        logits(mind, [*talk, asked("", 9)])
+    with counted(mind) as counts:
+        kept = logits(mind, [*talk, asked("Wait", 9)])
+    assert same(kept, fresh(other, [*talk, asked("Wait", 9)]))
+    assert counts["pictures"] == 0
+    assert counts["tokens"] < 20
+
+
+@pytest.mark.parametrize("family", ["smolvlm", "lfm2_vl", "gemma3"])
 def test_what_is_kept_stays_bounded(minds: Any, family: str) -> None:
     mind, _ = minds(family)
     talk = list(TALK)

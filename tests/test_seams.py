@@ -26,6 +26,7 @@ from assistant.backends import (
     Eyes,
     Recogniser,
     Stop,
+    Streams,
     Voice,
     VoiceActivity,
     load,
@@ -71,6 +72,12 @@ class Made:
             "recogniser-whisper-fixture": lambda: {"model": shared("weights/whisper_fixture/whisper_fixture.pt")},
             "recogniser-whisper-random": lambda: {"model": str(tiny_models.random_whisper(place / "model.pt"))},
             "voice-coqui": lambda: {"model": str(tiny_models.random_voice(place))},
+            "voice-coqui-xtts": lambda: {
+                "model": str(tiny_models.random_xtts(place)),
+                "accept_licence": True,
+                "seed": 0,
+            },
+            "voice-kokoro": lambda: {"folder": str(tiny_models.random_kokoro(place))},
             "eyes-ocr": lambda: {"threads": 1},
             "eyes-scripted": lambda: {"lines": ["FRESH MILK"]},
             "detector-onnx-yolox": lambda: {"model": shared("weights/detector/yolox_nano_416.onnx")},
@@ -109,7 +116,8 @@ RECOGNISERS = ["scripted", "pocketsphinx", "whisper-fixture", "whisper-random"]
 EYES = ["scripted", "ocr"]
 DETECTORS = ["scripted", "onnx-yolox", "onnx-fastestdet", "transformers"]
 ENCODERS = ["scripted", "siglip", "clip-values", "clip-crops"]
-VOICES = ["scripted", "espeak", "coqui"]
+VOICES = ["scripted", "espeak", "coqui", "kokoro"]
+STREAMING = ["coqui", "coqui-xtts"]
 
 
 def test_every_engine_is_asked() -> None:
@@ -305,6 +313,20 @@ def test_no_text_is_no_sound_and_more_is_longer(made: Made, name: str) -> None:
     lengths = [len(voice.synthesise(text, "en", never).pcm) for text in ("", "Lamp.", CLAUSE)]
     assert lengths[0] == 0
     assert 0 < lengths[1] < lengths[2]
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_a_voice_that_streams_says_all_of_the_text_piece_by_piece(made: Made, name: str) -> None:
+    voice: Streams = made("voice", name)
+    assert isinstance(voice, Streams)
+    said = 0
+    for end, speech in voice.stream(CLAUSE, "en", never):
+        assert said <= end <= len(CLAUSE) and speech.pcm.dtype == np.float32 and np.isfinite(speech.pcm).all()
+        assert all(0 <= c <= end - said and 0 <= s <= len(speech.pcm) for c, s in speech.marks)
+        said = end
+    assert said == len(CLAUSE)
+    assert list(voice.stream("", "en", never)) == []
+    assert list(voice.stream(CLAUSE, "en", lambda: True)) == []
 
 
 @pytest.mark.parametrize("name", [name for name in VOICES if name != "scripted"])

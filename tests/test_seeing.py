@@ -4,6 +4,7 @@ import asyncio
 import time
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,25 @@ from hypothesis import strategies as st
 
 from assistant import pacing
 from assistant.backends import Eyes
+from assistant.backends.pictures import read_picture
 from assistant.backends.scripted import ScriptedMind
 from assistant.events import Conversation, Finding, Frame, Glimpse
+from assistant.fusing import focus
 from assistant.pacing import Clock
-from assistant.seeing import DENSE_S, KEPT, RECALL_S, Captioner, Sight, changed, keep, recall, sharpness, thin
+from assistant.seeing import (
+    DENSE_S,
+    KEPT,
+    RECALL_S,
+    Captioner,
+    Sight,
+    blank,
+    changed,
+    keep,
+    recall,
+    sharpness,
+    thin,
+    thumbnail,
+)
 from assistant.workers import Worker
 
 RNG = np.random.default_rng(0)
@@ -45,8 +61,32 @@ def test_camera_noise_is_the_same_view_and_a_moved_object_is_another():
 
 def test_a_covered_lens_is_not_sharp():
     assert sharpness(picture(3)) == 0.0
-    assert sharpness(noisy(picture(128), 40)) > 5
+    assert sharpness(barred(128)) > 5
     assert sharpness(picture(3, (1, 1, 3))) == 0.0
+
+
+@pytest.mark.parametrize("level", [0, 3, 12, 128, 255])
+@pytest.mark.parametrize("amount", [2, 4, 8])
+@pytest.mark.parametrize("shape", [(240, 320, 3), (480, 640, 3)])
+def test_noise_alone_is_blank_and_takes_nothing_from_what_is_there(level, amount, shape):
+    covered = noisy(picture(level, shape), amount)
+    assert sharpness(covered) < 0.05
+    _, glimpse = keep([], Frame(0.0, covered))
+    assert glimpse.sharpness == 0.0
+    sent = cv2.imencode(".jpg", covered, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+    packed = np.asarray(cv2.imdecode(sent, cv2.IMREAD_COLOR), np.uint8)
+    assert blank(thumbnail(packed), sharpness(packed)), "as a webcam sends it"
+    written = covered.copy()
+    written[20:40:4, 20:80] = (covered[20:40:4, 20:80].astype(int) + 128) % 256
+    assert sharpness(written) > sharpness(covered) + 0.05
+
+
+@pytest.mark.parametrize("name", ["sticky_note", "receipt_taco", "scissors", "gallery_sign", "handwritten_note"])
+def test_noise_does_not_hide_which_of_two_views_is_sharp(name, shared):
+    clear = read_picture(shared / "data" / "images" / f"{name}.jpg")
+    moving = np.asarray(cv2.blur(clear, (15, 1)), np.uint8)
+    assert sharpness(clear) > 1.2 * sharpness(moving) > 0
+    assert sharpness(noisy(clear, 4)) > 1.2 * sharpness(noisy(moving, 4))
 
 
 @settings(deadline=None)
@@ -107,6 +147,57 @@ def test_of_what_never_holds_still_the_sharpest_of_every_two_seconds_is_kept():
     assert 20 <= len(old) <= 26 and len(recent) >= 35
     assert all(b.at_s - a.at_s < 4.1 for a, b in pairwise(old))
     assert thin(glimpses, 60.0) == thin(thin(glimpses, 60.0), 60.0)
+
+
+def test_a_full_memory_keeps_the_last_seconds_whole_and_thins_the_oldest_evenly():
+    step_s, glimpses = 1.5, []
+    for i in range(4 * KEPT):
+        at_s = i * step_s
+        glimpses.append(Glimpse(i + 1, at_s, None, None, 5.0, until_s=at_s + 1.2))
+        glimpses = thin(glimpses, glimpses[-1].ended_s)
+    now_s = glimpses[-1].ended_s
+    assert len(glimpses) == KEPT and glimpses[0].id == 1
+    assert [g.id for g in glimpses if g.ended_s >= now_s - DENSE_S] == [*range(4 * KEPT - 6, 4 * KEPT + 1)]
+    assert all(b.at_s - a.at_s == step_s for a, b in pairwise(glimpses[-60:])), "nor anything of the minute before"
+    gaps_s = [b.at_s - a.at_s for a, b in pairwise(glimpses)]
+    assert all(gap <= 2.1 * before for before, gap in pairwise(reversed(gaps_s))), "no hole between neighbours"
+    old = gaps_s[: KEPT // 4]
+    assert max(old) <= 2.1 * min(old), "evenly"
+    assert np.mean(old) > 3 * step_s
+
+
+def test_what_the_talk_refers_to_outlives_the_rest_but_never_the_last_seconds():
+    glimpses = [Glimpse(i, 1.5 * i, None, None, 5.0, until_s=1.5 * i + 1.2) for i in range(1, KEPT + 50)]
+    now_s = glimpses[-1].ended_s
+    few = range(1, 40, 3)
+    assert {*few} <= {g.id for g in thin(glimpses, now_s, few)}
+    kept = thin(glimpses, now_s, range(1, KEPT + 30))
+    assert len(kept) == KEPT
+    assert [g.id for g in kept[-7:]] == [*range(KEPT + 43, KEPT + 50)]
+
+
+def test_a_covered_lens_is_never_read_nor_looked_at_instead_of_a_view():
+    async def main():
+        dark = noisy(picture(6), 6)
+        scene = Watched(
+            [(0.0, barred(90)), (3.0, dark), (9.0, barred(200)), (12.0, dark), (12.5, barred(60)), (30.0, barred(140))]
+        )
+        clock, conversation = Clock(), Conversation()
+        clock.start()
+        eyes: Worker[Eyes] = await Worker.start("eyes", lambda: scene)
+        sight = Sight(scene, eyes, conversation, clock, Lines())
+        watching = asyncio.create_task(sight.watch(0.25))
+        await clock.until(40.0)
+        watching.cancel()
+        return scene.read, conversation.glimpses
+
+    read, glimpses = pacing.run(main(), fast=True)
+    assert read == [90, 200, 60, 140]
+    assert [g.text.removeprefix("level ") for g in glimpses] == ["90", "", "200", "60", "140"], "6 s are remembered"
+    assert glimpses[1].findings is None and glimpses[1].sharpness == 0.0 and glimpses[1].light < 0.05
+    for mode in ("attention", "early"):
+        looked = focus("what did i show you", glimpses[-1], glimpses, mode=mode, now_s=40.0)
+        assert glimpses[1].id not in [a.glimpse.id for a in looked.attended]
 
 
 def test_frames_of_any_size_cost_little_to_judge():

@@ -4,6 +4,7 @@ Without PulseAudio and PortAudio these tests skip, and say what is missing. What
 tested everywhere.
 """
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,15 +12,21 @@ import sys
 import time
 from ctypes.util import find_library
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pulse
 import pytest
 import soundfile
 
+from assistant.backends import portaudio
 from assistant.backends.files import resampled
+from assistant.backends.sounddevice import Microphone
 from assistant.backends.timeline import DUCKED
+from assistant.errors import DeviceError
 from assistant.events import Samples
+from assistant.pacing import Clock
 
 PROGRAMS = Path(__file__).with_name("pulse_programs.py")
 RATE_HZ = 16_000
@@ -57,9 +64,14 @@ def start(card: pulse.PulseAudio, *args: str | Path) -> "subprocess.Popen[str]":
     """Start a program and wait until it is ready."""
     command = [sys.executable, "-W", "error", str(PROGRAMS), *map(str, args)]
     program = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert program.stdout is not None
-    assert program.stdout.readline() == "ready\n", program.communicate()[1]
+    wait_for(program, "ready")
     return program
+
+
+def wait_for(program: "subprocess.Popen[str]", line: str) -> None:
+    """Wait until a program says so."""
+    assert program.stdout is not None
+    assert program.stdout.readline() == f"{line}\n", program.communicate()[1]
 
 
 # ---------------------------------------------------------------- with a sound card
@@ -168,19 +180,60 @@ def test_devices_are_found_by_number_by_name_and_by_default(card: pulse.PulseAud
         assert line.endswith("there is none; choose one that `assistant devices` lists")
 
 
-def test_a_sound_card_that_goes_away_is_told(tmp_path: Path) -> None:
+def lost_and_found(told: Any, length: int) -> None:
+    """What holds of a program that lost the sound card and got it back, however that happened."""
+    what = [str(line) for line in told["what"]]
+    cut = "wanted to be heard to the end, the loudspeaker went away; plug it in again"
+    assert sorted(line.split(" '")[0] for line in what[:3]) == sorted([cut, "the loudspeaker", "the microphone"])
+    assert all(line == cut or line.endswith("is gone; plug it in, it is waited for") for line in what[:3])
+    assert sorted(what[3:]) == ["loudspeaker back", "microphone back"]
+    first, second = told["played"]
+    assert 0.5 * RATE_HZ < first < length and second == length
+    assert told["waited"] and told["began_s"] > told["when"][2] + 1.0
+
+    # the microphone's samples kept the time: silence while it was gone, and afterwards what was heard
+    assert np.allclose(told["at_s"], np.arange(len(told["at_s"])) / 100)
+    late = told["came"] - told["at_s"]
+    assert np.median(late[-100:]) == pytest.approx(np.median(late[:50]), abs=0.15)
+    gone = slice(round(100 * (told["when"][2] + 0.3)), round(100 * (min(told["when"][3:]) - 0.5)))
+    assert not told["pcm"].reshape(-1, 160)[gone].any()
+
+
+def test_a_sound_card_that_is_unplugged_is_told_waited_for_and_taken_back(speech: Path, tmp_path: Path) -> None:
+    out, wav = tmp_path / "told.npz", tmp_path / "monitor.wav"
     (tmp_path / "server").mkdir()
     with pulse.pulse_audio(tmp_path / "server") as card:
-        out = tmp_path / "said.json"
-        with start(card, "lose", out) as program:
-            card.server.kill()
+        with card.recording(wav), start(card, "lose", out, speech, "default") as program:
+            card.unplug()
+            wait_for(program, "lost")
+            card.plug()
+            wait_for(program, "back")
+            card.play(speech).wait(30)
             program.communicate(timeout=30)
-    heard, spoke = json.loads(out.read_text())
-    assert "microphone" in heard
-    assert "loudspeaker" in spoke
-    for line in (heard, spoke):
-        assert "it has been gone for" in line
-        assert line.endswith("plug it in and start again")
+    told, length = np.load(out), len(read(speech))
+    lost_and_found(told, length)
+    sounded = np.flatnonzero(np.abs(read(wav)) > 0.001)
+    assert told["played"][0] / RATE_HZ == pytest.approx((sounded[-1] - sounded[0]) / 48_000, abs=0.1)
+    begin, alike = found(read(speech), told["pcm"])
+    assert alike > 0.9 and begin / RATE_HZ > told["began_s"] + length / RATE_HZ - 0.3
+
+
+def test_a_sound_server_that_is_started_again_is_found_again(speech: Path, tmp_path: Path) -> None:
+    out, folder = tmp_path / "told.npz", tmp_path / "server"
+    folder.mkdir()
+    with pulse.pulse_audio(folder) as card, start(card, "lose", out, speech) as program:
+        card.server.kill()
+        card.server.wait(10)
+        wait_for(program, "lost")
+        again = pulse.start(folder)
+        try:
+            again.plug()
+            wait_for(program, "back")
+            program.communicate(timeout=30)
+        finally:
+            again.server.terminate()
+            again.server.wait(10)
+    lost_and_found(np.load(out), len(read(speech)))
 
 
 # ---------------------------------------------------------------- without one
@@ -264,3 +317,198 @@ run(main(), fast=True)
 """
     assert told(program, tmp_path) == "0.61\n"
     assert soundfile.info(tmp_path / "b.wav").duration == pytest.approx(0.61, abs=0.01)
+
+
+# ---------------------------------------------------------------- cards as they are
+
+
+@pytest.mark.parametrize(("inputs", "own_hz"), [(1, 48_000), (2, 44_100), (8, 96_000)])
+def test_all_that_a_card_may_take_is_tried_the_best_first(inputs: int, own_hz: int) -> None:
+    found = {"max_input_channels": inputs, "default_samplerate": float(own_hz)}
+    tried = list(portaudio.shapes(found, "input", RATE_HZ))
+    rates = [RATE_HZ, own_hz, *({48_000, 44_100} - {own_hz})]
+    assert {(rate_hz, channels) for rate_hz in rates for channels in {1, min(2, inputs), inputs}} == set(tried)
+    assert len(tried) == len(set(tried))
+    assert tried[0] == (RATE_HZ, 1)
+    assert [rate_hz for rate_hz, channels in tried if channels == 1][:2] == [RATE_HZ, own_hz]
+
+
+class CardError(Exception):
+    """What the stand-in raises where PortAudio does."""
+
+
+class StandIn:
+    """A stand-in for the module `sounddevice`: cards that take one shape only, and are listed anew only on request.
+
+    `plugged`: name -> (rate, channels) of what is plugged in. `log` keeps what was done.
+    """
+
+    PortAudioError = CardError
+
+    def __init__(self, plugged: dict[str, tuple[int, int]]) -> None:
+        self.plugged = plugged
+        self.log = list[str]()
+        self.open = list[Any]()
+        self._initialize()
+
+    def _terminate(self) -> None:
+        assert not self.open, "PortAudio lists anew only without streams"
+        self.log.append("terminate")
+
+    def _initialize(self) -> None:
+        self.listed = dict(self.plugged)
+
+    def query_hostapis(self, index: int) -> dict[str, Any]:
+        return {"name": "ALSA"}
+
+    def query_devices(self, device: int | str | None, kind: str) -> dict[str, Any]:
+        wanted = "" if device is None else str(device).lower()
+        for index, (name, (rate_hz, channels)) in enumerate(self.listed.items()):
+            if all(word in f"{name}, ALSA".lower() for word in wanted.split()):
+                shape = {"default_samplerate": float(rate_hz), f"max_{kind}_channels": channels}
+                return {"name": name, "hostapi": 0, "index": index, **shape}
+        raise ValueError(f"No {kind} device matching {device!r}")
+
+    def check_input_settings(self, **options: Any) -> None:
+        name = list(self.listed)[options["device"]]
+        if self.plugged.get(name) != (options["samplerate"], options["channels"]):
+            raise CardError("Invalid sample rate")
+
+    check_output_settings = check_input_settings
+
+    def InputStream(self, **options: Any) -> Any:
+        return StandInStream(self, options)
+
+    OutputStream = InputStream
+
+
+class StandInStream:
+    latency = 0.02
+
+    def __init__(self, card: StandIn, options: dict[str, Any]) -> None:
+        self.samplerate, self.channels = options["samplerate"], options["channels"]
+        self.callback, self.ended = options["callback"], options["finished_callback"]
+        self._card = card
+        card.open.append(self)
+
+    def start(self) -> None:
+        self._card.log.append(f"start {self.samplerate} {self.channels}")
+
+    def abort(self, ignore_errors: bool) -> None:
+        pass
+
+    def close(self, ignore_errors: bool) -> None:
+        self._card.open.remove(self)
+
+
+@pytest.mark.parametrize("shape", [(48_000, 2), (44_100, 1), (44_100, 2), (48_000, 8)])
+def test_a_card_that_takes_one_shape_only_is_opened_so_and_heard_as_mono_at_16_khz(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    rate_hz, channels = shape
+    card = StandIn({"odd card": shape})
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate_hz) / rate_hz).astype(np.float32)
+    when = SimpleNamespace(currentTime=0.0, inputBufferAdcTime=0.0)
+
+    async def main() -> Samples:
+        microphone, heard = Microphone(None, Clock()), list[Samples]()
+        blocks = microphone.blocks()
+        first = asyncio.ensure_future(anext(blocks))
+        await asyncio.sleep(0)
+        size = rate_hz // 50
+        for i in range(50):
+            card.open[0].callback(np.repeat(tone[i * size : (i + 1) * size, None], channels, axis=1), size, when, None)
+        heard.append((await first).pcm)
+        while len(heard) < 90:
+            heard.append((await anext(blocks)).pcm)
+        microphone.close()
+        return np.concatenate(heard)
+
+    heard = asyncio.run(main())
+    assert card.log == [f"start {rate_hz} {channels}"] and card.open == []
+    spectrum = np.abs(np.fft.rfft(heard[1600:12_800]))
+    assert np.argmax(spectrum) * RATE_HZ / 11_200 == pytest.approx(440, abs=2)
+    assert loudness(heard[1600:12_800]) == pytest.approx(1 / np.sqrt(2), rel=0.02)
+
+
+def test_a_card_that_takes_no_shape_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = StandIn({"busy card": (48_000, 2)})
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    card.plugged.clear()
+    with pytest.raises(DeviceError, match=r"^wanted sound through the loudspeaker 'busy card', PortAudio says 'Inv"):
+        portaudio.Stream("output", None, 48_000, lambda *_: None)
+
+
+def test_the_list_of_devices_is_made_anew_without_any_open_stream_and_a_card_in_another_slot_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    headset, desk = "Headset: USB (hw:1,0)", "Desk: Analog (hw:0,0)"
+    card = StandIn({desk: (48_000, 1), headset: (16_000, 1)})
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    changes = list[bool]()
+    kept, lost = (portaudio.Stream("input", name, 16_000, lambda *_: None) for name in (desk, headset))
+    lost.on_change = lambda: changes.append(lost.lost)
+    keeper = portaudio.Keeper()
+    keeper.streams += [kept, lost]
+    for stream in (kept, lost):
+        stream._start()
+
+    # pulled out: its stream ends, and the old list leads nowhere
+    del card.plugged[headset]
+    card.open[1].ended()
+    keeper.step()
+    assert changes == [True] and not lost.waiting and len(card.open) == 1
+    lost.take_back()
+    keeper.step()
+    assert lost.waiting and lost.lost
+
+    # plugged in again, into another slot: nothing is found before the list is new
+    card.plugged["Headset: USB (hw:3,0)"] = (16_000, 1)
+    lost.again()
+    assert lost.waiting
+    keeper.renew()
+    assert card.log[-3:] == ["terminate", "start 48000 1", "start 16000 1"]
+    assert changes == [True]  # it is back once it calls back
+    lost.beat(0.0, 0.0)
+    keeper.step()
+    assert changes == [True, False] and lost.name == "Headset: USB (hw:3,0)" and not kept.lost
+    for stream in (kept, lost):
+        keeper.leave(stream)
+    assert card.open == []
+
+
+def test_a_process_of_its_own_tells_whether_a_card_is_there(tmp_path: Path) -> None:
+    ask = "import sys; from assistant.backends.portaudio import probe; print(probe(*sys.argv[1:]))"
+    (tmp_path / "server").mkdir()
+
+    def told(card: pulse.PulseAudio) -> list[str]:
+        done = [card.run("-c", ask, *words) for words in (("input", ""), ("output", "pulse"), ("input", "no card"))]
+        return [one.stdout.strip() for one in done]
+
+    with pulse.pulse_audio(tmp_path / "server") as card:
+        assert told(card) == ["True", "True", "False"]
+        card.unplug()
+        assert told(card) == ["False", "False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "channels", "format"), [(44_100, 2, "s16le"), (44_100, 1, "s24le"), (96_000, 6, "float32le")]
+)
+def test_cards_of_any_rate_channels_and_format_are_heard_and_spoken_through(
+    speech: Path, tmp_path: Path, rate_hz: int, channels: int, format: str
+) -> None:
+    (tmp_path / "server").mkdir()
+    with pulse.pulse_audio(tmp_path / "server") as card:
+        card.unplug()
+        card.plug(rate_hz, channels, format)
+        with start(card, "hear", tmp_path / "heard.npz") as program:
+            card.play(speech).wait(30)
+            assert program.communicate(timeout=60)[1] == ""
+        _, alike = found(read(speech), np.load(tmp_path / "heard.npz")["pcm"])
+        assert alike > 0.9
+        with card.recording(tmp_path / "monitor.wav"):
+            done = card.run(PROGRAMS, "speak", tmp_path / "spoken.npz", speech)
+        assert (done.returncode, done.stderr) == (0, "")
+    _, alike = found(resampled(read(speech), RATE_HZ, 48_000), read(tmp_path / "monitor.wav"))
+    assert alike > 0.9

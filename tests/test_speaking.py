@@ -471,3 +471,30 @@ def test_say_speaks_phrase_by_phrase():
     assert (len(pcm), rate_hz) == (len("".join(voice.texts)), RATE_HZ)
     with pytest.raises(AssistantError, match="no word in '---'"):
         say("---", "en", voice)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "open_"),
+    [
+        ("<|assistant|><think>\n", True),
+        ("<|assistant|>[THINK]", True),
+        ("<|assistant|><think>\n\n</think>\n\n", False),
+        ("<|user|>what is <think><|assistant|>", False),
+        ("<|assistant|>", False),
+    ],
+)
+def test_a_prompt_may_end_inside_thinking(prompt: str, open_: bool) -> None:
+    from assistant.speaking.thinking import left_open
+
+    assert left_open(prompt) == open_
+
+
+def test_what_is_hidden_now_can_be_asked() -> None:
+    from assistant.speaking import SpokenOnly
+
+    spoken = SpokenOnly()
+    hidden = []
+    for piece in ("Yes", "<think>", "so", "</think>", "no"):
+        spoken.feed(piece)
+        hidden.append(spoken.hidden)
+    assert hidden == [False, True, True, False, False]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.backends import find
 from assistant.config import Assistant
 from assistant.models import known
 from assistant.models.machine import Machine, _left_in_container, measure
@@ -94,6 +96,14 @@ def test_every_model_of_a_tier_is_in_the_catalogue_in_its_slot_and_needs_no_cons
     assert names(tier, 2)[-2:] == ("smollm2-135m-instruct-q4_1", "smart-turn-v3.2")
     for name in names(tier, 2):
         known(name)
+
+
+@pytest.mark.parametrize("tier", tiers())
+def test_what_the_models_of_a_tier_tell_their_engines_is_known_to_them(tier):
+    for slot, ladder in ladders_of(tier, CARD, "auto", nowhere).items():
+        for weights in (known(rung.name) for rung in ladder):
+            told = {*weights.options, *weights.paths}
+            assert told and told <= set(inspect.signature(find(slot, weights.engine)).parameters), weights.name
 
 
 @pytest.mark.parametrize(

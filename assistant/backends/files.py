@@ -187,6 +187,7 @@ class FileSpeaker(SilentSpeaker):
         return resampled(phrase.pcm, phrase.rate_hz, self.rate_hz)
 
     def _check(self) -> None:
+        super()._check()
         self._settle()
         self._complain()
 

@@ -19,12 +19,13 @@ class Pace:
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
-        self._due_at: float | None = None
+        self.due_at: float | None = None
+        """when the next block should begin; None before the first"""
 
     def gap_s(self, began_at: float, samples: int) -> float:
         """How long the card was away before this block, whose first sample was heard at `began_at`; 0 if it was not."""
-        late_s = 0.0 if self._due_at is None else began_at - self._due_at
+        late_s = 0.0 if self.due_at is None else began_at - self.due_at
         gap_s = late_s if late_s > GAP_S else 0.0
         kept_s = 0.0 if gap_s else max(0.0, late_s) * (1 - FORGET)
-        self._due_at = began_at - kept_s + samples / self._rate_hz
+        self.due_at = began_at - kept_s + samples / self._rate_hz
         return gap_s

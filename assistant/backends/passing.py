@@ -33,6 +33,11 @@ class PassingMicrophone(ABC):
             yield self._passed(block)
 
     @property
+    def lost(self) -> bool:
+        """The other microphone is gone, and waited for."""
+        return getattr(self._microphone, "lost", False)
+
+    @property
     def let_go(self) -> bool:
         """Whoever spoke has said so by a key: the turn is over at once."""
         return getattr(self._microphone, "let_go", False)

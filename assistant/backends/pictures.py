@@ -155,6 +155,11 @@ class Video:
         self._path = path
         self._start()
 
+    @property
+    def reached_s(self) -> float:
+        """When the newest frame appeared that was taken."""
+        return self._frame.at_s
+
     def advance(self, at_s: float) -> Frame:
         """The newest frame at `at_s`: the first before it appears, the last after the end."""
         if at_s < self._frame.at_s and self._frame.at_s > self._first_s:
@@ -206,6 +211,7 @@ class VideoCamera:
     """A video as a camera; its first frame appears at 0 s.
 
     At real pace a thread decodes along, a moment behind, so that nobody waits for all that passed since the last frame.
+    Where the talk's clock falls behind by more, its newest frame is the answer: a camera does not go back.
     """
 
     BEHIND_S = 0.1
@@ -222,7 +228,7 @@ class VideoCamera:
         """The newest frame at `at_s`, stamped with its own time; the last after the end."""
         self._follow(at_s)
         with self._lock:
-            return self._video.advance(at_s)
+            return self._video.advance(at_s if self._thread is None else max(at_s, self._video.reached_s))
 
     def close(self) -> None:
         """Stop decoding and close the file."""
@@ -241,7 +247,8 @@ class VideoCamera:
     def _run(self) -> None:
         while not self._closed.wait(self.BEHIND_S):
             with self._lock:
-                self._video.advance(time.monotonic() - (self._began or 0.0) - self.BEHIND_S)
+                now_s = time.monotonic() - (self._began or 0.0) - self.BEHIND_S
+                self._video.advance(max(now_s, self._video.reached_s))
 
 
 def _is_real() -> bool:

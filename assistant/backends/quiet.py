@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_one = threading.RLock()
+"""two threads at once would each put back what the other had put there"""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Send the process's stderr (the file descriptor, not `sys.stderr`) nowhere. For moments: it is all threads'."""
+    with _one:
+        yield from _quiet()
+
+
+def _quiet() -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:  # there is no stderr

@@ -7,13 +7,12 @@ the place and reading on from there. Either way the logits are those of a fresh 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
-from assistant.backends import Stop
+from assistant.backends import Stop, layers
 from assistant.backends.chat import Prompt, shared
 from assistant.backends.picturing import Shown
 
@@ -38,7 +37,7 @@ class _Mark:
     """A place to go back to: how many tokens had been read, what cannot be cut back, and the logits after them."""
 
     length: int
-    layers: list[Any]
+    layers: Sequence[Any]
     logits: Any = None
 
 
@@ -91,7 +90,7 @@ class Reader:
                     raise Stopped
                 logits = self._step(read, prompt, begin, to, positions)
                 if to in prompt.seams or to == end:
-                    read.marks = [*read.marks[: MARKS - 1], _Mark(to, _copied(read.cache.layers), logits)]
+                    read.marks = [*read.marks[1 - MARKS :], _Mark(to, layers.copied(read.cache), logits)]
         finally:
             self._asked = lambda: False
         return logits
@@ -111,13 +110,11 @@ class Reader:
 
     def _likest(self, keys: Sequence[int]) -> _Read:
         """The remembered prompt that begins most like this one, or a new one; it becomes the newest."""
-        from transformers import DynamicCache
-
         best = max(self._prompts, key=lambda read: shared(read.keys, keys), default=None)
         if best is not None and shared(best.keys, keys) >= min(ALIKE, len(best.keys)):
             self._prompts.remove(best)
         else:
-            best = _Read(DynamicCache(config=self._model.config))
+            best = _Read(self._empty())
             self._prompts = self._prompts[-(PROMPTS - 1) :]
         self._prompts.append(best)
         return best
@@ -131,31 +128,27 @@ class Reader:
             return read.marks[-1].logits
         alike = prompt.outside(min(alike, end - 1))  # the last token is read again for the logits after it
         if alike < len(read.keys):
-            nowhere = _Mark(0, copy.copy(self._fresh_layers()))
-            before = [mark for mark in read.marks if mark.length <= alike] or [nowhere]
-            cut = all(_can_be_cut(layer) for layer in read.cache.layers)
-            self._back(read, _Mark(alike, [None] * len(read.cache.layers)) if cut else before[-1])
+            if layers.can_be_cut(read.cache):
+                self._back(read, _Mark(alike, layers.ALL_CUT))
+            else:
+                begin = _Mark(0, self._empty().layers)
+                self._back(read, [begin, *(mark for mark in read.marks if mark.length <= alike)][-1])
         return None
 
-    def _fresh_layers(self) -> list[Any]:
+    def _empty(self) -> Any:
         from transformers import DynamicCache
 
-        return DynamicCache(config=self._model.config).layers
+        return DynamicCache(config=self._model.config)
 
     def _back(self, read: _Read, mark: _Mark) -> None:
-        for at, kept in enumerate(mark.layers):
-            if kept is None:
-                layer = read.cache.layers[at]
-                layer.crop(mark.length - layer.get_seq_length())
-            else:
-                read.cache.layers[at] = _copy(kept)
+        layers.back(read.cache, mark.layers, mark.length)
         del read.keys[mark.length :]
 
     # ---------------------------------------------------------------- one step
 
     def _step(self, read: _Read, prompt: Prompt, begin: int, end: int, positions: Any) -> Any:
         """Read some tokens of a prompt; if that fails, or is stopped, it is as if they had not been begun."""
-        before = _Mark(begin, _copied(read.cache.layers))
+        before = _Mark(begin, layers.copied(read.cache))
         try:
             more = self._seen(prompt, begin, end)
             if positions is not None:
@@ -250,31 +243,3 @@ def _before_layers(model: Any, reader: Reader) -> None:
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):  # what all its layers are made from
             module.register_forward_pre_hook(lambda *_: reader.ask())
-
-
-# ---------------------------------------------------------------- layers of a cache
-
-
-def _can_be_cut(layer: Any) -> bool:
-    """Whether a layer still has all it was given: full attention, or a window that has not filled yet."""
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-
-    if type(layer) is DynamicSlidingWindowLayer:
-        return layer.get_seq_length() < layer.sliding_window
-    return type(layer) is DynamicLayer
-
-
-def _copied(layers: Sequence[Any]) -> list[Any]:
-    """Copies of the layers that cannot be cut back; None for those that can, for ever."""
-    from transformers.cache_utils import DynamicLayer
-
-    return [None if type(layer) is DynamicLayer else _copy(layer) for layer in layers]
-
-
-def _copy(layer: Any) -> Any:
-    """A layer as it is now. Keys and values grow into new tensors; recurrent states are written over in place."""
-    twin = copy.copy(layer)
-    for name, value in vars(layer).items():
-        if isinstance(value, dict):
-            setattr(twin, name, {i: kept.clone() if hasattr(kept, "clone") else kept for i, kept in value.items()})
-    return twin

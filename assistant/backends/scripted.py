@@ -18,6 +18,7 @@ import numpy as np
 
 from assistant.backends import Hypothesis, Message, Speech, Stop
 from assistant.backends.files import SilentSpeaker
+from assistant.errors import DeviceError
 from assistant.events import (
     HEARING_RATE_HZ,
     Block,
@@ -288,8 +289,9 @@ class ScriptedVoice:
 class ScriptedMicrophone:
     """Hears a hum during the given spans (from, to, in seconds) and silence between them, `seconds` long.
 
-    `block_s` is a test's: the real ones bring 10 ms. `drift_ppm`: a second of its quartz lasts so many millionths more
-    than the machine's. `jitter_s`: each block comes late by up to so much, at random (`seed`), in order.
+    While it is `gone` (from, to) it is `lost`, and there is silence. `block_s` is a test's: the real ones bring 10 ms.
+    `drift_ppm`: a second of its quartz lasts so many millionths more than the machine's. `jitter_s`: each block
+    comes late by up to so much, at random (`seed`), in order.
     """
 
     def __init__(
@@ -302,8 +304,10 @@ class ScriptedMicrophone:
         drift_ppm: float = 0.0,
         jitter_s: float = 0.0,
         seed: int = 0,
+        gone: Sequence[tuple[float, float]] = (),
     ):
-        self.over = False
+        self.over = self.lost = False
+        self._gone = tuple(gone)
         self._clock = clock
         self._spans = list(spans)
         self._seconds = seconds if seconds is not None else (spans[-1][1] + 0.1 if spans else 0.0)
@@ -329,7 +333,8 @@ class ScriptedMicrophone:
             self.over = at_s >= self._seconds
             while self._spans and self._spans[0][1] <= at_s:
                 self._spans.pop(0)
-            yield Block(at_s, loud if self._spans and self._spans[0][0] <= at_s else quiet)
+            self.lost = any(began_s <= at_s < ended_s for began_s, ended_s in self._gone)
+            yield Block(at_s, loud if not self.lost and self._spans and self._spans[0][0] <= at_s else quiet)
             count += 1
 
     def close(self) -> None:
@@ -339,12 +344,15 @@ class ScriptedMicrophone:
 
 @dataclass
 class ScriptedCamera:
-    """Shows each picture from its time (seconds) on."""
+    """Shows each picture from its time (seconds) on, but for the times (from, to) when it is gone."""
 
     pictures: Sequence[tuple[float, Image]] = ()
+    gone: Sequence[tuple[float, float]] = ()
 
     def frame(self, at_s: float) -> Frame | None:
-        """The picture of the moment."""
+        """The picture of the moment. Raises DeviceError while it is gone."""
+        if any(began_s <= at_s < ended_s for began_s, ended_s in self.gone):
+            raise DeviceError("wanted pictures from the scripted camera, it sends none any more; plug it in again")
         shown = [(t, image) for t, image in self.pictures if t <= at_s]
         return Frame(*shown[-1]) if shown else None
 
@@ -362,10 +370,16 @@ class Sounded:
 
 
 class RecordingSpeaker(SilentSpeaker):
-    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, hold, go_on, duck, ..."""
+    """A loudspeaker that plays in the clock's time and records what it was told: play, stop, hold, go_on, duck, ...
 
-    def __init__(self, clock: Clock):
+    It goes away and comes back at the times (from, to) of `gone`, in seconds from when it was made.
+    """
+
+    def __init__(self, clock: Clock, gone: Sequence[tuple[float, float]] = ()):
         super().__init__(clock)
+        for began_s, ended_s in gone:
+            asyncio.get_running_loop().call_later(began_s, self._lose)
+            asyncio.get_running_loop().call_later(ended_s, self._regain)
         self._its_clock = clock
         self.record: list[Sounded] = []
 

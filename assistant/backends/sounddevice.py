@@ -3,7 +3,8 @@
 Its callbacks, on threads of its own, copy and count; everything else is done on the event loop. The microphone's
 samples are the audio clock; the loudspeaker's callback renders the time line it finds, and notes when that will be
 heard. A card that was away for a moment goes on where it was (the loudspeaker), or leaves silence (the microphone), and
-`on_gap` tells; one that stays away for three seconds is lost. Knows nothing of what is said.
+`on_gap` tells; one that is lost is waited for (`portaudio`), and `on_lost` and `on_back` tell. Knows nothing of what is
+said.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from assistant.backends.gaps import Pace
-from assistant.backends.quiet import quiet
+from assistant.backends.portaudio import BLOCKS_HZ, CALLED, LOST_S, Stream
 from assistant.backends.timeline import LineSpeaker
 from assistant.errors import DeviceError
 from assistant.events import HEARING_RATE_HZ, Block, Samples
@@ -26,160 +27,43 @@ from assistant.pacing import Clock
 
 BLOCK = HEARING_RATE_HZ // 100
 """samples of a microphone block: 10 ms"""
-BLOCKS_HZ = {"input": 50, "output": 100}
-"""callbacks a second: hearing every 10 ms would cost half as much processor again, stopping every 20 ms be later"""
 PLAYING_RATE_HZ = 48_000
 """what sound cards do by themselves"""
-LOST_S = 3.0
-"""a device whose callback stays away for so long is lost; one was seen to come back after 1.8 s"""
-AHEAD = 0.001
-"""so much of a change between PortAudio's time and the machine's is believed per callback"""
 STALLED_S = 0.03
 """a loudspeaker whose callback is late by more has perhaps stopped: what it was given counts as heard no further"""
-STARTING_S = 5.0
-"""in the beginning it may take longer: a software sound card was seen to pause for 1.9 s after its first callback"""
-LATENCY_S = {"input": "low", "output": 0.05}
-"""what is wanted of the card: hear at once; speak with so much in hand that a busy interpreter makes no gaps"""
 GIVEN_BLOCKS = 2 * BLOCKS_HZ["output"]
 """how much of what was played is kept for an echo canceller that does not come"""
-INSTEAD = {
-    "input": "plug one in, or speak from a recording: --microphone FILE.wav",
-    "output": "plug one in, or let it speak into a file: --speaker FILE.wav, or --speaker none",
-}
-CALLED = {"input": "microphone", "output": "loudspeaker"}
+LOOK_S = 0.25
+"""whoever waits for sound looks this often whether the microphone is still there"""
+SILENCE_S = 0.05
+"""the silence of a microphone that is gone comes in pieces of this length"""
+BEHIND_S = 0.25
+"""and so far behind the machine's time: the first sound of one that is back was heard before it came"""
 
 
-@dataclass(frozen=True, slots=True)
-class SoundDevice:
-    """A sound card as PortAudio sees it. `inputs` and `outputs` count channels; `default` says for what it is that."""
+def _gone(kind: str, name: str) -> str:
+    return f"the {CALLED[kind]} '{name}' is gone; plug it in, it is waited for"
 
-    number: int
-    name: str
-    host: str
-    inputs: int
-    outputs: int
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arrived:
+    """Mono sound of the card: its first sample was heard at `began_at`, all of it was there at `came_at`, both by the
+    machine's time. `take` counts how often the card was opened again.
+    """
+
+    pcm: Samples
     rate_hz: int
-    default: tuple[str, ...]
-
-
-def list_devices() -> list[SoundDevice]:
-    """All sound devices, by number. Raises DeviceError where PortAudio is missing."""
-    portaudio = _portaudio()
-    hosts = [host["name"] for host in portaudio.query_hostapis()]
-    defaults = list(zip(("microphone", "loudspeaker"), portaudio.default.device, strict=True))
-    return [
-        SoundDevice(
-            number=number,
-            name=found["name"],
-            host=hosts[found["hostapi"]],
-            inputs=found["max_input_channels"],
-            outputs=found["max_output_channels"],
-            rate_hz=int(found["default_samplerate"]),
-            default=tuple(what for what, default in defaults if default == number),
-        )
-        for number, found in enumerate(portaudio.query_devices())
-    ]
-
-
-def _portaudio() -> Any:
-    try:
-        with quiet():  # ALSA tells of every card that is not there
-            import sounddevice
-    except OSError as error:
-        raise DeviceError(
-            f"wanted the PortAudio library, got '{error}'; apt install libportaudio2, or use files: "
-            "--microphone FILE.wav --speaker FILE.wav"
-        ) from error
-    return sounddevice
-
-
-def _find(device: int | str | None, kind: str) -> dict[str, Any]:
-    """PortAudio's description of a device by number, name or default. Raises DeviceError."""
-    portaudio = _portaudio()
-    try:
-        found = portaudio.query_devices(device, kind)
-    except (ValueError, portaudio.PortAudioError) as error:
-        if device is None:
-            raise DeviceError(f"wanted a {CALLED[kind]}, this machine has none; {INSTEAD[kind]}") from error
-        why = "there is none" if "No " in str(error) or "Error querying" in str(error) else str(error).splitlines()[0]
-        raise DeviceError(
-            f"wanted the {CALLED[kind]} '{device}', {why}; choose one that `assistant devices` lists"
-        ) from error
-    return found
-
-
-def _open(kind: str, device: int | str | None, wanted_hz: int, callback: Any) -> tuple[Any, str]:
-    """A stream that is not started, mono where the device takes that, and its name. Raises DeviceError."""
-    portaudio = _portaudio()
-    found = _find(device, kind)
-    check = portaudio.check_input_settings if kind == "input" else portaudio.check_output_settings
-    make = portaudio.InputStream if kind == "input" else portaudio.OutputStream
-    own_hz = int(found["default_samplerate"])
-    trouble: Exception | None = None
-    for rate_hz, channels in ((wanted_hz, 1), (wanted_hz, 2), (own_hz, 1), (own_hz, 2)):
-        options = {"device": found["index"], "samplerate": rate_hz, "channels": channels, "dtype": "float32"}
-        try:
-            with quiet():
-                check(**options)
-                stream = make(
-                    **options, blocksize=rate_hz // BLOCKS_HZ[kind], latency=LATENCY_S[kind], callback=callback
-                )
-            return stream, found["name"]
-        except portaudio.PortAudioError as error:
-            trouble = error
-    raise DeviceError(
-        f"wanted sound through the {CALLED[kind]} '{found['name']}', PortAudio says '{trouble}'; is another program "
-        f"using it? {INSTEAD[kind]}"
-    ) from trouble
-
-
-def _start(stream: Any, name: str) -> None:
-    try:
-        with quiet():
-            stream.start()
-    except _portaudio().PortAudioError as error:
-        raise DeviceError(f"wanted sound through '{name}', PortAudio says '{error}'; plug it in again") from error
-
-
-class _Pulse:
-    """When a device was started and last called back, by the machine's time, in seconds."""
-
-    def __init__(self, kind: str, name: str, patience_s: float) -> None:
-        self._kind, self._name, self._patience_s = kind, name, patience_s
-        self.started_at = self.beat_at = time.monotonic()
-        self._ahead_s: float | None = None
-        """how far the machine's time is ahead of PortAudio's, which a callback that waits for the interpreter misses"""
-
-    def beat(self, stream_s: float, begins_s: float) -> float | None:
-        """It called back: at `stream_s` of PortAudio's time, for a block that begins at `begins_s` of it.
-
-        Returns when the block begins by the machine's time; None where a driver leaves its times empty.
-        """
-        self.beat_at = time.monotonic()
-        if not stream_s or not abs(begins_s - stream_s) < 10:
-            return None
-        ahead_s = self.beat_at - stream_s
-        before_s = ahead_s if self._ahead_s is None else self._ahead_s
-        self._ahead_s = min(ahead_s, before_s + AHEAD * (ahead_s - before_s))
-        return begins_s + self._ahead_s
-
-    def check(self) -> None:
-        """Raise DeviceError where it has stayed away too long."""
-        steady = self.beat_at - self.started_at > STARTING_S
-        silent_s = time.monotonic() - self.beat_at
-        if silent_s > (self._patience_s if steady else max(self._patience_s, STARTING_S)):
-            raise DeviceError(
-                f"wanted sound through the {CALLED[self._kind]} '{self._name}', it has been gone for {silent_s:.1f} s; "
-                "plug it in and start again"
-            )
+    began_at: float
+    came_at: float
+    take: int
 
 
 class Microphone:
     """A microphone by number, name or default: 16 kHz mono, 10 ms a block, on the event loop.
 
     Its samples are the audio clock; where some went missing there is silence instead, and `on_gap` is told how long, in
-    seconds. Opened at once, started by `blocks`. Raises DeviceError: at the start where it is missing or refused, from
-    `blocks` when nothing has come for `patience_s`.
+    seconds. While the card is gone (`lost`) there is silence too, as it passes. Opened at once, started by `blocks`.
+    Raises DeviceError: at the start where it is missing or refused, from `blocks` where nothing ever comes.
     """
 
     over = False
@@ -188,30 +72,36 @@ class Microphone:
 
     def __init__(self, device: int | str | None, clock: Clock, patience_s: float = LOST_S) -> None:
         self.on_gap: Callable[[float], None] = lambda _: None
+        self.on_lost: Callable[[str], None] = lambda _: None
+        self.on_back: Callable[[], None] = lambda: None
+        self.lost = False
         self._clock = clock
-        self._patience_s = patience_s
-        self._pulse: _Pulse | None = None
-        self._arrived: asyncio.Queue[tuple[Samples, float, float] | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[_Arrived | None] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stream, self.name = _open("input", device, HEARING_RATE_HZ, self._heard)
-        self.rate_hz = int(self._stream.samplerate)
+        self._stream = Stream("input", device, HEARING_RATE_HZ, self._heard, patience_s)
+        self.name, self.rate_hz = self._stream.name, self._stream.rate_hz
 
     async def blocks(self) -> AsyncIterator[Block]:
         """Blocks of 10 ms as they come."""
         self._loop = asyncio.get_running_loop()
-        self._pulse = pulse = _Pulse("input", self.name, self._patience_s)
-        _start(self._stream, self.name)
-        resampler, pace = self._resampler(), Pace(self.rate_hz)
+        self._stream.start()
+        pace, resampler, take = Pace(self.rate_hz), _resampler(self.rate_hz), 0
         waiting, begin = np.zeros(0, np.float32), 0
-        while (arrived := await self._next(pulse)) is not None:
-            pcm, began_at, came_at = arrived
-            self._clock.start(began_at)
-            if lost_s := pace.gap_s(began_at, len(pcm)):
+        while (arrived := await self._next(pace, take)) is not None:
+            pcm, due_at = arrived.pcm, pace.due_at
+            self._clock.start(arrived.began_at)
+            if arrived.take != take:
+                take, resampler, pace = arrived.take, _resampler(arrived.rate_hz), Pace(arrived.rate_hz)
+                pace.gap_s(arrived.began_at, len(pcm))
+                lost_s = max(0.0, arrived.began_at - (due_at or arrived.began_at))
+            elif lost_s := pace.gap_s(arrived.began_at, len(pcm)):
                 self.on_gap(lost_s)
-                pcm = np.concatenate([np.zeros(round(lost_s * self.rate_hz), np.float32), pcm])
+            if lost_s:
+                pcm = np.concatenate([np.zeros(round(lost_s * arrived.rate_hz), np.float32), pcm])
             waiting = np.concatenate([waiting, resampler.resample_chunk(pcm) if resampler else pcm])
-            self._clock.heard((begin + len(waiting)) / HEARING_RATE_HZ, came_at)
-            self.delay_s = came_at - began_at
+            if not self.lost:
+                self._clock.heard((begin + len(waiting)) / HEARING_RATE_HZ, arrived.came_at)
+                self.delay_s = arrived.came_at - arrived.began_at
             while len(waiting) >= BLOCK:
                 yield Block(begin / HEARING_RATE_HZ, waiting[:BLOCK])
                 waiting, begin = waiting[BLOCK:], begin + BLOCK
@@ -221,34 +111,58 @@ class Microphone:
         self._stream.close()
         self._arrived.put_nowait(None)
 
-    def _resampler(self) -> Any:
-        if self.rate_hz == HEARING_RATE_HZ:
-            return None
-        import soxr
-
-        return soxr.ResampleStream(self.rate_hz, HEARING_RATE_HZ, 1, dtype="float32")
-
-    async def _next(self, pulse: _Pulse) -> tuple[Samples, float, float] | None:
+    async def _next(self, pace: Pace, take: int) -> _Arrived | None:
+        """What came next; while the card is gone, silence as it passes. Raises DeviceError where nothing ever came."""
         while True:
+            self._notice()
             try:
-                async with asyncio.timeout(self._patience_s):
+                async with asyncio.timeout(SILENCE_S if self.lost else LOOK_S):
                     return await self._arrived.get()
-            except TimeoutError:  # the loop may have been away, and not the device: the callback knows
-                pulse.check()
+            except TimeoutError:
+                if not self.lost:
+                    continue
+            if pace.due_at is None:
+                raise DeviceError(
+                    f"wanted sound through the microphone '{self.name}', none ever came; plug it in again, or choose "
+                    "another that `assistant devices` lists"
+                )
+            now = time.monotonic()
+            if (missing := int((now - BEHIND_S - pace.due_at) * self.rate_hz)) > 0:
+                return _Arrived(np.zeros(missing, np.float32), self.rate_hz, pace.due_at, now, take)
+
+    def _notice(self) -> None:
+        """Tell that it is gone, or back."""
+        if self._stream.lost and not self.lost:
+            self.lost = True
+            self.on_lost(_gone("input", self.name))
+            self._stream.take_back()
+        elif self.lost and not self._stream.lost:
+            self.lost, self.name = False, self._stream.name
+            self.on_back()
 
     def _heard(self, pcm: Any, frames: int, when: Any, status: Any) -> None:
         """PortAudio's callback."""
-        if self._loop is None or self._pulse is None:
+        if self._loop is None:
             return
-        began_at = self._pulse.beat(when.currentTime, when.inputBufferAdcTime)
-        came_at = self._pulse.beat_at
+        stream = self._stream
+        began_at = stream.beat(when.currentTime, when.inputBufferAdcTime)
+        came_at = stream.beat_at
         if began_at is None:
-            began_at = came_at - frames / self.rate_hz
-        mono = pcm[:, 0].copy() if pcm.shape[1] == 1 else pcm.mean(axis=1)
+            began_at = came_at - frames / stream.rate_hz
+        mono = pcm[:, 0].copy() if pcm.shape[1] == 1 else pcm[:, :2].mean(axis=1)
+        arrived = _Arrived(mono, stream.rate_hz, began_at, came_at, stream.take)
         try:
-            self._loop.call_soon_threadsafe(self._arrived.put_nowait, (mono, began_at, came_at))
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, arrived)
         except RuntimeError:  # the loop was closed in between: nobody listens
             pass
+
+
+def _resampler(rate_hz: int) -> Any:
+    if rate_hz == HEARING_RATE_HZ:
+        return None
+    import soxr
+
+    return soxr.ResampleStream(rate_hz, HEARING_RATE_HZ, 1, dtype="float32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +178,9 @@ class Speaker(LineSpeaker):
     """A loudspeaker by number, name or default, mono, at 48 kHz or the card's own rate. Runs from the start.
 
     What was heard is what was given to the card less what is still on its way. A card that pauses goes on where it was;
-    `on_gap` is then told how long it was, in seconds, if something was to sound. Raises DeviceError: at the start where
-    it is missing or refused, from `play` and `drain` when it has taken nothing for `patience_s`.
+    `on_gap` is then told how long it was, in seconds, if something was to sound. One that is gone (`lost`) is waited
+    for. Made on a running event loop. Raises DeviceError: at the start where it is missing or refused, from `play` and
+    `drain` where it went away in what was sounding.
     """
 
     delay_s = 0.0
@@ -273,16 +188,20 @@ class Speaker(LineSpeaker):
 
     def __init__(self, device: int | str | None, clock: Clock, patience_s: float = LOST_S) -> None:
         self.on_gap: Callable[[float], None] = lambda _: None
+        self.on_lost: Callable[[str], None] = lambda _: None
+        self.on_back: Callable[[], None] = lambda: None
         self._gaps: deque[float] = deque()
         self._clock = clock
         self._kept: deque[Samples] = deque(maxlen=GIVEN_BLOCKS)
-        self._stream, self.name = _open("output", device, PLAYING_RATE_HZ, self._render)
-        super().__init__(int(self._stream.samplerate))
+        self._stream = stream = Stream("output", device, PLAYING_RATE_HZ, self._render, patience_s)
+        self._loop = asyncio.get_running_loop()
+        self.name = stream.name
+        super().__init__(stream.rate_hz)
         self._block = self.rate_hz // BLOCKS_HZ["output"]
-        self._pace = Pace(self.rate_hz)
-        self._pulse = _Pulse("output", self.name, patience_s)
-        self._given = _Given(0, 0, self._pulse.started_at + self._stream.latency)
-        _start(self._stream, self.name)
+        self._pace, self._take = Pace(self.rate_hz), 0
+        self._given = _Given(0, 0, stream.beat_at + stream.latency_s)
+        stream.on_change = self._changed_over
+        stream.start()
 
     def given(self) -> Samples:
         """What was given to the card since the last call (2 s at most), silence included: an echo's reference.
@@ -298,8 +217,24 @@ class Speaker(LineSpeaker):
     def close(self) -> None:
         """Stop at once and let the card go."""
         self.stop()
-        self._stream.abort()
         self._stream.close()
+
+    def _changed_over(self) -> None:
+        """The card is gone, or back; told on the keeper's thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._notice)
+        except RuntimeError:  # the loop was closed in between: nobody speaks
+            pass
+
+    def _notice(self) -> None:
+        if self._stream.lost and not self.lost:
+            self._lose()
+            self.on_lost(_gone("output", self.name))
+            self._stream.take_back()
+        elif self.lost and not self._stream.lost:
+            self.name = self._stream.name
+            self._regain()
+            self.on_back()
 
     def _render(self, out: Any, frames: int, when: Any, status: Any) -> None:
         """PortAudio's callback."""
@@ -307,10 +242,13 @@ class Speaker(LineSpeaker):
         sound = self._line.render(begin, begin + frames)
         out[:] = sound[:, None]
         self._kept.append(sound)
-        heard_at = self._pulse.beat(when.currentTime, when.outputBufferDacTime)
+        stream = self._stream
+        heard_at = stream.beat(when.currentTime, when.outputBufferDacTime)
         if heard_at is None:
-            heard_at = self._pulse.beat_at + self._stream.latency
-        self.delay_s = heard_at - self._pulse.beat_at
+            heard_at = stream.beat_at + stream.latency_s
+        self.delay_s = heard_at - stream.beat_at
+        if stream.take != self._take:
+            self._take, self._pace = stream.take, Pace(self.rate_hz)
         gap_s = self._pace.gap_s(heard_at, frames)
         if gap_s and self._line.end > begin:
             self._gaps.append(gap_s)
@@ -318,7 +256,7 @@ class Speaker(LineSpeaker):
 
     def _sounded(self) -> int:
         given = self._given
-        now = min(time.monotonic(), self._pulse.beat_at + STALLED_S)
+        now = min(time.monotonic(), self._stream.beat_at + STALLED_S)
         return max(0, min(given.end, given.begin + int((now - given.heard_at) * self.rate_hz)))
 
     def _next(self) -> int:
@@ -332,4 +270,4 @@ class Speaker(LineSpeaker):
     def _check(self) -> None:
         while self._gaps:
             self.on_gap(self._gaps.popleft())
-        self._pulse.check()
+        super()._check()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.errors import DeviceError
 from assistant.events import Phrase, Played, Samples
 
 FADE_S = 0.005
@@ -189,11 +190,15 @@ class LineSpeaker(ABC):
 
     A loudspeaker says how far it is (`_sounded`), from which sample on a change is heard (`_next`), when a sample
     sounds (`_when`), does in `_settle` what must be done before the line changes, and raises from `_check` what is
-    wrong with it.
+    wrong with it. One that goes away and comes back says so (`_lose`, `_regain`): what was sounding ends there, with a
+    DeviceError from `play` and `drain` until `stop` tells what was heard of it; what has not begun waits.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self.rate_hz = rate_hz
+        self.lost = False
+        self._cut = False
+        """it went away while something was to sound"""
         self._line = TimeLine(rate_hz)
         self._changed = asyncio.Event()
         self._recent: deque[tuple[Phrase, float]] = deque(maxlen=RECENT)
@@ -201,12 +206,13 @@ class LineSpeaker(ABC):
     async def play(self, phrase: Phrase) -> float:
         """Put a phrase behind the others; returns when its first sample sounds.
 
-        Waits while the voice is held back, or 6 s are waiting to sound.
+        Waits while the loudspeaker is gone, the voice is held back, or 6 s are waiting to sound. Raises DeviceError
+        where it went away in what was sounding before.
         """
         self._check()
         pcm = self._sound(phrase)
-        while self._line.held is not None or self._waiting_s > QUEUE_S:
-            await self._wait(LOOK_S if self._line.held is not None else self._waiting_s - QUEUE_S)
+        while self.lost or self._line.held is not None or self._waiting_s > QUEUE_S:
+            await self._wait(LOOK_S if self.lost or self._line.held is not None else self._waiting_s - QUEUE_S)
         self._line, begin = self._line.put(phrase, pcm, self._next())
         began_s = self._when(begin)
         self._recent.append((phrase, began_s))
@@ -215,11 +221,12 @@ class LineSpeaker(ABC):
     def stop(self) -> tuple[Played, ...]:
         """Silence at once, and what was played of each phrase since the last stop."""
         played = self._line.played(self._sounded())
+        self._cut = False
         self._become(self._line.stop(self._next()))
         return played
 
     async def drain(self) -> None:
-        """Wait until all of it has sounded, or was stopped."""
+        """Wait until all of it has sounded, or was stopped; a loudspeaker that goes away in it is a DeviceError."""
         while self.sounding:
             await self._wait(self._waiting_s)
         self._check()
@@ -240,6 +247,8 @@ class LineSpeaker(ABC):
 
     def go_on(self) -> None:
         """Go on with what was held, from the word that was cut, as loud as ever."""
+        if self._cut:
+            return
         held = len(self._line.held or ())
         self._become(self._line.go_on(self._next()))
         for part in self._line.placed[len(self._line.placed) - held :]:
@@ -272,7 +281,18 @@ class LineSpeaker(ABC):
             async with asyncio.timeout(min(seconds, LOOK_S)):
                 await changed.wait()
         except TimeoutError:
-            self._check()
+            pass
+        self._check()
+
+    def _lose(self) -> None:
+        """The loudspeaker is gone: what has not sounded by now never will."""
+        self.lost, self._cut = True, self._cut or self.sounding
+        self._become(self._line.hold(self._sounded()) if self._cut else self._line)
+
+    def _regain(self) -> None:
+        """It is back: what waits may sound."""
+        self.lost = False
+        self._become(self._line)
 
     def _sound(self, phrase: Phrase) -> Samples:
         return resampled(phrase.pcm, phrase.rate_hz, self.rate_hz)
@@ -289,8 +309,9 @@ class LineSpeaker(ABC):
     def _settle(self) -> None:  # noqa: B027  # most have nothing to do
         pass
 
-    def _check(self) -> None:  # noqa: B027  # most have nothing to complain of
-        pass
+    def _check(self) -> None:
+        if self._cut:
+            raise DeviceError("wanted to be heard to the end, the loudspeaker went away; plug it in again")
 
 
 def resampled(pcm: Samples, from_hz: int, to_hz: int) -> Samples:

@@ -84,7 +84,7 @@ class Transformers:
         text = loaded.config.get_text_config()
         self.context_tokens: int = getattr(text, "max_position_embeddings", None) or CONTEXT_TOKENS
         self._max_tokens = max_tokens
-        with hub.quiet(), self._failing():  # what it remarks once should not stand in the talk
+        with hub.quiet(), self._failing(_Asked(lambda: False)):  # what it remarks once should not stand in the talk
             prompt = self._prompt([Message("user", "Hello.")])
             self._reader.read(prompt, len(prompt.ids), lambda: False)
             self._reader.go_on(prompt.ids[0])
@@ -105,8 +105,9 @@ class Transformers:
         prompt = self._prompt(messages)
         whole = len(prompt.ids)
         end = whole if messages[-1].text else max((at for at in prompt.seams if at < whole), default=whole)
-        with self._failing():
-            self._reader.read(prompt, end, stop)
+        asked = _Asked(stop)
+        with self._failing(asked):
+            self._reader.read(prompt, end, asked)
 
     def reply(self, messages: Sequence[Message], stop: Stop, grammar: str | None = None) -> Iterator[str]:
         """The reply, piece by piece, without the reasoning that some models do first.
@@ -141,10 +142,13 @@ class Transformers:
     def _tokens(self, prompt: Prompt, stop: Stop) -> Iterator[int]:
         """The tokens of a reply, until it ends, the context is full or nobody wants the rest."""
         choose = self._sampling.begin(self._model.device)
-        with self._failing():
-            logits = self._reader.read(prompt, len(prompt.ids), stop)
+        asked = _Asked(stop)
+        with self._failing(asked):
+            logits = self._reader.read(prompt, len(prompt.ids), asked)
             mine, said = self._reader.reads, list[int]()
-            while len(prompt.ids) + len(said) < self.context_tokens and not stop():
+            while len(prompt.ids) + len(said) < self.context_tokens:
+                if asked():
+                    raise Stopped
                 if self._reader.reads != mine:  # another reply was begun before this one was closed: it is dropped
                     return
                 token = choose(logits, said)
@@ -161,14 +165,17 @@ class Transformers:
         return prompt
 
     @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """What fails inside ends as an EngineError, and with nothing kept that it may have spoilt."""
+    def _failing(self, asked: _Asked) -> Iterator[None]:
+        """What fails inside ends as an EngineError, and with nothing kept that it may have spoilt. What `stop` itself
+        raised is raised as it is.
+        """
         import torch
 
         try:
             yield
         except Stopped:
-            return
+            if asked.error is not None:
+                raise asked.error from None
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             self._reader.forget()
             if isinstance(error, torch.OutOfMemoryError):
@@ -176,6 +183,21 @@ class Transformers:
                 cure = "take a smaller model, fewer mind.transformers.image_tokens, or quantise to 4bit"
                 raise EngineError(f"wanted a reply, got a full {self._model.device}; {cure}") from error
             raise EngineError(f"wanted a reply, got '{hub.line(error)}'; try another model") from error
+
+
+class _Asked:
+    """A `stop` that means yes where it fails; its error is kept, or it would pass for one of the model's."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self.error: BaseException | None = None
+
+    def __call__(self) -> bool:
+        try:
+            return self._stop()
+        except BaseException as error:  # it belongs to whoever gave the stop, and is raised to them
+            self.error = error
+            return True
 
 
 def _control_tokens(model: Any, tokenizer: Any) -> tuple[set[int], set[int]]:

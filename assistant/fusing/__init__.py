@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from assistant.events import Box, Exchange, Finding, Gaze, Glimpse, Image, Matrix, Vector
 from assistant.fusing import coattention, late
-from assistant.fusing.aiming import Aim, aim, better
+from assistant.fusing.aiming import Aim, aim, aims, better
 from assistant.fusing.attention import Attended, Query, attend
 from assistant.fusing.coattention import CoAttended, Patch
 from assistant.fusing.pointing import Pointing, pointings
+from assistant.fusing.rereading import cut, enlarged, merged
 from assistant.grounding import Grounds, ground, meant
 from assistant.grounding.questions import MEMORIES, Question, read
 
@@ -32,6 +31,7 @@ __all__ = [
     "Fusion",
     "Pointing",
     "aim",
+    "aims",
     "better",
     "choose_mode",
     "cut",
@@ -51,16 +51,13 @@ READS = frozenset(
 """Wordings of questions about what is written."""
 SPACED_S = 1.0
 """early fusion takes a picture a second: four at that pace beat every published memory for what is there now"""
-EDGE = 0.015
-"""what is so near to an edge of a part, as a share of its longer side, may be cut by it"""
-SHOWN_PX = 768
-"""a part that is shown to a mind is enlarged to about this many pixels"""
 
 
 @dataclass(frozen=True, slots=True)
 class Focus:
     """Where a question looks: the glimpses with their weights, best first; for co-attention what words and patches made
-    of each other, and the part of the first glimpse that is meant (None: all of it).
+    of each other, and the part of the first glimpse that is meant (None: all of it). `pointed`: the glimpses that the
+    words point at one after the other, by their ids; empty where that is one, or none.
     """
 
     mode: str
@@ -68,6 +65,7 @@ class Focus:
     attended: tuple[Attended, ...] = ()
     coattended: CoAttended | None = None
     crop: Box | None = None
+    pointed: tuple[int, ...] = ()
 
     @property
     def first(self) -> Glimpse | None:
@@ -139,6 +137,7 @@ def focus(
     why: str = "",
     now_s: float,
     at_s: float | None = None,
+    pointed: Sequence[int] = (),
     vector: Vector | None = None,
     words: Sequence[str] = (),
     vectors: Matrix | None = None,
@@ -148,24 +147,41 @@ def focus(
 ) -> Focus:
     """Where the question looks, for one of MODES.
 
-    current: the view the words are about. glimpses: the memory, oldest first. at_s: when the words pointed. vector: an
+    current: the view the words are about. glimpses: the memory, oldest first. at_s: when the words pointed. pointed:
+    the ids of what they pointed at, in their order, where that is more than one: then nothing else counts. vector: an
     encoder's of the question; words, vectors, features: the words with their vectors (w, d), and those of the regions
     and cuts of `current` (p, d), for co-attention. size: height and width of `current`, where its picture is not at
     hand.
     """
     asked = read(question)
+    among = _pointed_at(current, glimpses, pointed) if pointed else list(glimpses)
     match mode:
         case "early":
-            return Focus(mode, why, tuple(Attended(g, 1.0) for g in _spaced(asked, current, glimpses, most)))
+            shown = among[::-1][:most] if pointed else _spaced(asked, current, among, most)
+            found = Focus(mode, why, _evenly(shown))
         case "attention":
-            among = _known(current, glimpses) if asked.past or current is None else [*glimpses]
-            query = Query(asked, None if asked.past else at_s, vector, meant(asked, among, now_s))
-            return Focus(mode, why, attend(query, [g for g in among if _usable(g)], now_s, most))
+            among = _known(current, among) if asked.past or current is None else among
+            present = _present(asked, current, among, at_s)
+            query = Query(asked, None if asked.past else at_s, vector, meant(asked, among, now_s), present)
+            found = Focus(mode, why, attend(query, [g for g in among if _usable(g)], now_s, most))
         case "co-attention":
-            return _coattended(asked, current, why, words, vectors, features, size)
+            found = _coattended(asked, current, why, words, vectors, features, size)
+            others = [g for g in reversed(among) if current is None or g.id != current.id] if pointed else []
+            found = replace(found, attended=(*found.attended, *_evenly(others)))
         case _:
-            known = [g for g in _known(current, glimpses) if g.findings is not None]
-            return Focus(mode, why, tuple(Attended(g, 1.0) for g in reversed(known)))
+            known = [g for g in _known(current, among) if g.findings is not None]
+            found = Focus(mode, why, _evenly(known[::-1]))
+    return replace(found, pointed=tuple(pointed))
+
+
+def _evenly(glimpses: Sequence[Glimpse]) -> tuple[Attended, ...]:
+    return tuple(Attended(glimpse, 1.0) for glimpse in glimpses)
+
+
+def _pointed_at(current: Glimpse | None, glimpses: Sequence[Glimpse], pointed: Sequence[int]) -> list[Glimpse]:
+    """What the words point at one after the other, oldest first, `current` in the version that is known."""
+    found = [g for g in glimpses if g.id in pointed]
+    return [current if current is not None and g.id == current.id else g for g in found]
 
 
 def patches(glimpse: Glimpse, height: int, width: int) -> tuple[Patch, ...]:
@@ -199,8 +215,20 @@ def _known(current: Glimpse | None, glimpses: Sequence[Glimpse]) -> list[Glimpse
     return known + ([current] if current is not None else [])
 
 
+def _present(
+    asked: Question, current: Glimpse | None, glimpses: Sequence[Glimpse], at_s: float | None
+) -> frozenset[int]:
+    """What is in view when a question asks about now: the view that it points at, else the newest; none for one that
+    asks about what was.
+    """
+    if asked.past or asked.wording in MEMORIES or asked.talk:
+        return frozenset()
+    newest = current if current is not None and at_s is not None else next(reversed(glimpses), None)
+    return frozenset({newest.id} if newest is not None else ())
+
+
 def _usable(glimpse: Glimpse) -> bool:
-    return glimpse.sharpness > 0 or bool(glimpse.findings) or glimpse.findings is None
+    return glimpse.sharpness > 0 or bool(glimpse.findings)
 
 
 def _spaced(asked: Question, current: Glimpse | None, glimpses: Sequence[Glimpse], most: int) -> list[Glimpse]:
@@ -215,59 +243,6 @@ def _spaced(asked: Question, current: Glimpse | None, glimpses: Sequence[Glimpse
         if len(taken) < most and recent and taken[-1].at_s - glimpse.at_s >= SPACED_S and glimpse.image is not None:
             taken.append(glimpse)
     return taken
-
-
-# ---------------------------------------------------------------- looking again
-
-
-def cut(image: Image, box: Box) -> Image:
-    """The part of a picture, at its full resolution."""
-    left, top, right, bottom = (round(edge) for edge in box)
-    return np.ascontiguousarray(image[max(0, top) : bottom, max(0, left) : right])
-
-
-def enlarged(part: Image, pixels: int = SHOWN_PX) -> Image:
-    """A part, a whole number of times as large, so that its longer side comes near `pixels`."""
-    times = max(1, round(pixels / max(1, *part.shape[:2])))
-    return part.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else part
-
-
-def merged(glimpse: Glimpse, again: Sequence[Finding], crop: Box) -> Glimpse:
-    """The glimpse with what a second look at a part of it found; boxes of `again` are pixels of the part.
-
-    Of two readings of one line the surer stands. A line that the edge of the part cuts through was read better before.
-    """
-    left, top = crop[0], crop[1]
-    whole = (f for f in again if f.kind in ("text", "code") and not _is_cut(f, crop, glimpse.size))
-    fresh = [replace(f, box=(f.box[0] + left, f.box[1] + top, f.box[2] + left, f.box[3] + top)) for f in whole if f.box]
-    kept: list[Finding] = []
-    for old in glimpse.findings or ():
-        rivals = [f for f in fresh if old.kind == f.kind and old.box and f.box and _covers(f.box, old.box)]
-        if any(f.score < old.score and _covers(old.box, f.box) for f in rivals if f.box and old.box):
-            fresh = [f for f in fresh if f not in rivals]  # the first look was surer
-            kept.append(old)
-        elif not rivals:
-            kept.append(old)
-    return replace(glimpse, findings=(*kept, *fresh))
-
-
-def _is_cut(finding: Finding, crop: Box, size: tuple[int, int] | None) -> bool:
-    """Whether a finding reaches to an edge of the part that is none of the picture's; boxes as for `merged`."""
-    if finding.box is None:
-        return False
-    near = EDGE * max(crop[2] - crop[0], crop[3] - crop[1])
-    ends = (crop[2] - crop[0] - finding.box[2], crop[3] - crop[1] - finding.box[3])
-    inner = (crop[0] > 0, crop[1] > 0, size is None or crop[2] < size[1], size is None or crop[3] < size[0])
-    gaps = (finding.box[0], finding.box[1], *ends)
-    return any(gap <= near and within for gap, within in zip(gaps, inner, strict=True))
-
-
-def _covers(one: Box, other: Box) -> bool:
-    """Whether half of the other box or more lies in the one."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    area = (other[2] - other[0]) * (other[3] - other[1])
-    return wide > 0 and high > 0 and wide * high >= 0.5 * area
 
 
 # ---------------------------------------------------------------- what enters the context
@@ -348,14 +323,16 @@ def _grounds(
     gaze: Gaze | None,
 ) -> Grounds:
     """Grounds out of what the focus left; where that is nothing, or the order of things counts, out of all."""
-    everything = _known(current, glimpses)
+    pointed = focused.pointed
+    everything = _pointed_at(current, glimpses, pointed) if pointed else _known(current, glimpses)
     asked = read(question)
     narrow = focused.mode in ("attention", "co-attention") and not asked.past and asked.comparing is None
     if narrow and asked.wording not in MEMORIES and not asked.talk:
-        found = ground(question, [a.glimpse for a in focused.attended], exchanges, now_s, language, gaze)
+        attended = [a.glimpse for a in focused.attended]
+        found = ground(question, attended, exchanges, now_s, language, gaze, pointed)
         if found.kind in ("evidence", "chat"):
             return found
-    return ground(question, everything, exchanges, now_s, language, gaze)
+    return ground(question, everything, exchanges, now_s, language, gaze, pointed)
 
 
 def _used(mode: str, grounds: Grounds, focused: Focus) -> tuple[int, ...]:

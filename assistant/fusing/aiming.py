@@ -38,20 +38,27 @@ def aim(words: Words, glimpses: Sequence[Glimpse], ended_s: float) -> Aim:
 
     Nearness in time counts most; among near views a sharp one that is held still, and that can answer, is better.
     """
+    return aims(words, glimpses, ended_s)[-1]
+
+
+def aims(words: Words, glimpses: Sequence[Glimpse], ended_s: float) -> tuple[Aim, ...]:
+    """The views of all pointing words, in their order, as `aim` says: 'compare this with this' has two."""
+    asked = read(words.text)
+    pointed = [_aimed(asked, glimpses, p.at_s, "pointed", p.word) for p in pointings(words)]
+    return tuple(pointed) or (_aimed(asked, glimpses, ended_s, "newest"),)
+
+
+def _aimed(asked: Question, glimpses: Sequence[Glimpse], at_s: float, reason: str, word: str = "") -> Aim:
     if not glimpses:
         return Aim(None, None)
-    pointed = pointings(words)
-    at_s = pointed[-1].at_s if pointed else ended_s
-    asked = read(words.text)
     query = Query(asked, at_s)
     near = [g for g in glimpses if g.at_s - WITHIN_S <= at_s <= g.ended_s + WITHIN_S]
     near = near or [g for g in glimpses if g.at_s <= at_s][-1:] or list(glimpses[:1])
     sharpest = max(g.sharpness for g in near)
     scored = [(_score(query, asked, g, at_s, sharpest), g.id, g) for g in near]
     score, _, best = max(scored)
-    reason = "pointed" if pointed else "newest"
     seen_s = min(max(at_s, best.at_s), best.ended_s)
-    return Aim(best, Gaze(best.id, seen_s, reason, pointed[-1].word if pointed else ""), score)
+    return Aim(best, Gaze(best.id, seen_s, reason, word), score)
 
 
 def better(new: Aim, old: Aim) -> bool:

@@ -20,7 +20,7 @@ from math import exp, log
 
 from assistant.events import Glimpse, Vector
 from assistant.fusing import likeness
-from assistant.grounding.questions import Question
+from assistant.grounding.questions import MEMORIES, Question
 
 TEMPERATURE = 0.01
 """of cosines of an encoder's vectors"""
@@ -39,6 +39,10 @@ MEANT = 12.0
 """the logarithm of how much more a view is worth that was there when the question says"""
 RECENT_S = 120.0
 """where no word points, a view loses half of its weight in so long"""
+LONG_AGO = 0.05
+"""what is left of it after hours, for a question about what was: a name that fits still finds it"""
+AMONG = 32
+"""the best so many are held against each other; what fits less is no other view of anything that was asked for"""
 RELEVANCE = 0.6
 """lambda of maximal marginal relevance"""
 
@@ -47,12 +51,15 @@ RELEVANCE = 0.6
 class Query:
     """What is looked for: the question as read, when it pointed (None: it did not), an encoder's vector of it, and the
     glimpses of the thing that it says when it was shown ('the first one').
+
+    present: the glimpses that belong to it whatever the words pick, as it is about what is there now.
     """
 
     asked: Question
     at_s: float | None = None
     vector: Vector | None = None
     meant: frozenset[int] = frozenset()
+    present: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +71,22 @@ class Attended:
 
 
 def attend(query: Query, glimpses: Sequence[Glimpse], now_s: float, most: int = 4) -> tuple[Attended, ...]:
-    """At most `most` glimpses that fit the words, best first; their weights are those among all of them."""
+    """At most `most` glimpses that fit the words, best first; their weights are those among all of them.
+
+    Those that are `present` are among them, last where the words would not have picked them.
+    """
     sharpest = max((g.sharpness for g in glimpses), default=0.0)
     scores = [score(query, glimpse, now_s, sharpest) for glimpse in glimpses]
     weights = softmax(scores)
-    left = [Attended(g, w) for g, w in zip(glimpses, weights, strict=True)]
+    every = sorted(zip(weights, glimpses, strict=True), key=lambda pair: -pair[0])
+    left = [Attended(g, w) for n, (w, g) in enumerate(every) if n < AMONG or g.id in query.present]
     taken: list[Attended] = []
     while left and len(taken) < most:
         best = max(left, key=lambda a: _marginal(a, taken))
         left.remove(best)
         taken.append(best)
-    return tuple(taken)
+    owed = [a for a in left if a.glimpse.id in query.present][:most]
+    return (*taken[: most - len(owed)], *owed)
 
 
 def score(query: Query, glimpse: Glimpse, now_s: float, sharpest: float) -> float:
@@ -95,7 +107,8 @@ def score(query: Query, glimpse: Glimpse, now_s: float, sharpest: float) -> floa
 def nearness(query: Query, glimpse: Glimpse, now_s: float) -> float:
     """How near a view is to the moment that was pointed at, 0 to 1; without one, how recent it is."""
     if query.at_s is None:
-        return 0.5 ** (max(0.0, now_s - glimpse.ended_s) / RECENT_S) + 1e-6
+        least = LONG_AGO if query.asked.past or query.asked.wording in MEMORIES else 1e-6
+        return 0.5 ** (max(0.0, now_s - glimpse.ended_s) / RECENT_S) + least
     away_s = max(glimpse.at_s - query.at_s, query.at_s - glimpse.ended_s, 0.0)
     return exp(-0.5 * (away_s / NEAR_S) ** 2) + 1e-12
 

@@ -27,6 +27,7 @@ from assistant.events import Box, Finding, Glimpse, Matrix
 from assistant.fusing import likeness
 from assistant.fusing.attention import TEMPERATURE
 from assistant.grounding import evidence_of
+from assistant.grounding.layout import same_row
 from assistant.grounding.questions import Question
 
 WORDS_TEMPERATURE = 0.12
@@ -39,6 +40,8 @@ BESIDE = 0.75
 """what it is worth that a region's label is named and not itself"""
 MARGIN = 0.2
 """of its longer side that a crop is wider than what is meant: what labels it stands beside it"""
+ROW_GAP = 10.0
+"""heights of a line that the next one may be away on its row and still belongs to it: a label and its price"""
 LEAST_SHARE = 0.15
 """of each side of the picture that a crop has at least"""
 MOST_SHARE = 0.6
@@ -177,7 +180,8 @@ def of_vectors(words: Sequence[str], vectors: Matrix, patches: Sequence[Patch], 
 def crop(attended: CoAttended, height: int, width: int) -> Box | None:
     """The part of a picture that is meant: what stands out, with room around; None where that is all of it.
 
-    height, width: of the picture, pixels. The box lies in the picture, and is at most three times as long as wide.
+    Lines of text are in it whole, with what stands beside them on their row. height, width: of the picture, pixels. The
+    box lies in the picture, and is at most three times as long as wide.
     """
     best = max(attended.attention, default=0.0)
     if best <= 0:
@@ -189,8 +193,8 @@ def crop(attended: CoAttended, height: int, width: int) -> Box | None:
         for patch, share in zip(attended.patches, attended.attention, strict=True)
         if share >= STANDS_OUT * best and _gap(patch.box, strongest) <= near
     ]
-    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
-    right, bottom = max(b[2] for b in boxes), max(b[3] for b in boxes)
+    lines = [p.box for p in attended.patches if p.finding is not None and p.finding.kind == "text"]
+    left, top, right, bottom = around(_with_rows(boxes, lines))
     margin = MARGIN * max(right - left, bottom - top)
     wide = max(right - left + 2 * margin, LEAST_SHARE * width, (bottom - top + 2 * margin) / 3)
     high = max(bottom - top + 2 * margin, LEAST_SHARE * height, (right - left + 2 * margin) / 3)
@@ -199,6 +203,30 @@ def crop(attended: CoAttended, height: int, width: int) -> Box | None:
     if (right - left) * (bottom - top) > MOST_SHARE * width * height:
         return None
     return round(left), round(top), round(right), round(bottom)
+
+
+def _with_rows(boxes: Sequence[Box], lines: Sequence[Box]) -> list[Box]:
+    """The boxes with the lines of text that they cut through, and with those that go on beside one of these."""
+    found = list(boxes)
+    left = [line for line in lines if line not in found]
+    while joins := [line for line in left if any(_goes_on(box, line) for box in found)]:
+        found += joins
+        left = [line for line in left if line not in joins]
+    return found
+
+
+def _goes_on(box: Box, line: Box) -> bool:
+    """Whether a line stands on the row of a box, not far from it, or half in a box that is larger."""
+    if same_row(box, line):
+        return _gap(box, line) <= ROW_GAP * (line[3] - line[1])
+    wide, high = (min(box[i + 2], line[i + 2]) - max(box[i], line[i]) for i in (0, 1))
+    return wide > 0 and high > 0 and 2 * wide * high >= (line[2] - line[0]) * (line[3] - line[1])
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """The least box that has all of some, which are not none."""
+    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
+    return left, top, max(b[2] for b in boxes), max(b[3] for b in boxes)
 
 
 def _inside(middle: float, length: float, size: int) -> tuple[float, float]:

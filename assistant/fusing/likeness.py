@@ -16,7 +16,7 @@ from assistant.events import Finding, Glimpse
 from assistant.grounding import evidence_of
 from assistant.grounding.questions import Question
 from assistant.grounding.ranking import LEAST
-from assistant.grounding.words import best_likeness, plain, terms, tokens
+from assistant.grounding.words import best_likeness, plain, term, terms, word_set
 
 UNSEEN = 0.7
 """how well a picture fits that nobody has looked into: it may hold what is asked for"""
@@ -39,9 +39,7 @@ class Text:
 def as_text(text: str) -> Text:
     """A text made ready for comparing."""
     bare = f" {plain(text)} "
-    return Text(
-        frozenset(tokens(text)), terms(text), tuple(Counter(bare[i : i + 3] for i in range(len(bare) - 2)).items())
-    )
+    return Text(word_set(text), terms(text), tuple(Counter(bare[i : i + 3] for i in range(len(bare) - 2)).items()))
 
 
 def trigram_cosine(one: Text, other: Text) -> float:
@@ -59,10 +57,8 @@ def word_fits(word: str, text: Text) -> float:
 
 def named(asked: Question, glimpse: Glimpse) -> float:
     """How much of what a question names is in a glimpse: the best of its content words, by weight; 0 without any."""
-    words = [a for a in asked.asked if a.weight > 0]
-    texts = [as_text(f.text) for f in glimpse.findings or () if f.kind != "colour"]
-    best = [a.weight * max((best_likeness(a.word, text.words) for text in texts), default=0.0) for a in words]
-    return max(best, default=0.0)
+    words = _words(glimpse.findings or ())
+    return max((a.weight * best_likeness(a.word, words) for a in asked.asked if a.weight > 0), default=0.0)
 
 
 def fits(asked: Question, glimpse: Glimpse) -> float:
@@ -79,12 +75,18 @@ def alike(one: Glimpse, other: Glimpse) -> float:
     """How much two glimpses show the same: by their vectors where both have one, else by the words found in them."""
     if one.features is not None and other.features is not None:
         return max(0.0, float(one.features @ other.features))
-    found, others = _terms(one), _terms(other)
+    found, others = _terms(one.findings or ()), _terms(other.findings or ())
     return len(found & others) / max(1, len(found | others))
 
 
-def _terms(glimpse: Glimpse) -> frozenset[str]:
-    return frozenset(term for f in glimpse.findings or () if f.kind != "colour" for term in as_text(f.text).terms)
+@lru_cache(maxsize=1024)
+def _words(findings: tuple[Finding, ...]) -> frozenset[str]:
+    return frozenset[str]().union(*(word_set(f.text) for f in findings if f.kind != "colour"))
+
+
+@lru_cache(maxsize=1024)
+def _terms(findings: tuple[Finding, ...]) -> frozenset[str]:
+    return frozenset(map(term, _words(findings)))
 
 
 def finding_text(finding: Finding) -> Text:

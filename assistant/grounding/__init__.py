@@ -13,21 +13,30 @@ from decimal import Decimal
 
 from assistant.events import Exchange, Gaze, Glimpse
 from assistant.grounding import lexicon, naming, objects, wording
+from assistant.grounding.colouring import coloured, seen_any
 from assistant.grounding.comparing import Compared, Side, compare
 from assistant.grounding.evidence import NAME_LABEL, Evidence, is_question, seen, told
 from assistant.grounding.questions import MEMORIES, SUMS, Question, read
-from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, shown, sided, title
+from assistant.grounding.ranking import (
+    LEAST,
+    RIVAL,
+    STRONG,
+    Ranked,
+    Shown,
+    at_moment,
+    rank,
+    shown,
+    sided,
+    title,
+    within_reach,
+)
 from assistant.grounding.remembering import Found, Memory, remember
-from assistant.grounding.words import best_likeness, concept, is_chinese, plain, tokens
+from assistant.grounding.words import best_likeness, concept, is_chinese, plain, tokens, word_set
 
 evidence_of = seen
 
 __all__ = ["Evidence", "Grounds", "asks_to_see", "evidence_of", "forgetting", "ground", "meant", "unread"]
 
-SECOND_COLOUR = 0.6
-"""A colour with less than this share of the main one's is not named beside it."""
-STRONG = 0.3
-"""A content word of this weight says which thing or which value is meant."""
 OTHER_COLOUR = 0.45
 """What a thing counts that has not the colour the question speaks of."""
 PERSONAL = frozenset("colour describe thing name title place lines role".split())
@@ -62,11 +71,13 @@ def ground(
     now_s: float,
     language: str = "en",
     gaze: Gaze | None = None,
+    pointed: Sequence[int] = (),
 ) -> Grounds:
     """Decide what answers a question.
 
     glimpses: in any order; those nobody looked at yet count for nothing. exchanges: oldest first. now_s: seconds of the
-    audio clock. language: en or zh, of the reply. gaze: what was looked at last. KeyError if a prompt file is missing.
+    audio clock. language: en or zh, of the reply. gaze: what was looked at last. pointed: ids of the glimpses that the
+    words point at one after the other, empty where that is one, or none. KeyError if a prompt file is missing.
     """
     asked = read(question)
     if asked.chat:
@@ -78,7 +89,7 @@ def ground(
     in_view = bool(things) and known[-1].id in things[-1].glimpses
     memory = Memory(known, sight, things, in_view, gaze, now_s)
     if asked.comparing is not None and not asked.talk:
-        return _compared(asked, things, context, language)
+        return _compared(asked, things, pointed, context, language)
     if asked.wording in MEMORIES:
         found = remember(asked, memory, language)
         if found is None:
@@ -92,9 +103,9 @@ def ground(
         return _grounded(asked, found, context)
     if not sight and not asked.pointing and not asked.talk:
         return Grounds("chat", (), (), "chat: nothing has been seen and nothing is pointed at", context, None)
-    return _refused(
-        "refusal.said" if asked.talk else "refusal.sight", f"{asked.wording}: nothing fits", context, language
-    )
+    unknown = asked.wording == "colour" and seen_any(memory)
+    name = "refusal.said" if asked.talk else "refusal.which" if unknown else "refusal.sight"
+    return _refused(name, f"{asked.wording}: nothing fits", context, language)
 
 
 def _grounded(asked: Question, found: Found, context: str) -> Grounds:
@@ -190,7 +201,7 @@ def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], 
     if (named := objects.answered(asked, view, size, language)) is not None:
         return [Ranked(e, e.score) for e in named[0]], named[1]
     if asked.wording == "colour":
-        return _coloured(asked, memory, language)
+        return coloured(asked, memory, language)
     if asked.wording in ("describe", "thing"):
         return _described(asked, memory, language)
     ranked: list[Ranked] = []
@@ -198,6 +209,8 @@ def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], 
     for thing, recency in at_moment(asked, memory.things, memory.now_s, memory.in_view):
         if asked.colours and not _has_colour(asked, thing):
             recency *= OTHER_COLOUR
+        if not within_reach(asked, thing, recency):
+            continue
         ranked += sided(asked, rank(asked, thing.evidence, thing.words, recency))
         if unnamed and any(r.score >= LEAST for r in ranked):
             break  # 'how much is it' is about the newest thing that has an answer
@@ -232,7 +245,8 @@ def _in_language(asked: Question, ranked: list[Ranked], language: str) -> list[R
     """Signs in two languages say the same twice: take the one that is spoken, where it is about as good."""
     if asked.wording not in ("place", "title", "company", "order") or not ranked:
         return ranked
-    near = [r for r in ranked if r.score >= 0.8 * ranked[0].score and is_chinese(r.evidence.text) == (language == "zh")]
+    rivals = [r for r in ranked if RIVAL * r.score >= ranked[0].score]
+    near = [r for r in rivals if is_chinese(r.evidence.text) == (language == "zh")]
     return near[:1] + ranked if near else ranked
 
 
@@ -240,15 +254,13 @@ def _from_talk(asked: Question, exchanges: Sequence[Exchange]) -> list[Ranked]:
     """Values out of what was said and heard; only those that a content word of the question names."""
     evidence = [e for e in told(exchanges) if e.kind not in ("block", "sentence")]
     strong = [a.word for a in asked.asked if a.weight >= STRONG]
-    evidence = [
-        e for e in evidence if strong and any(best_likeness(w, frozenset(tokens(e.line))) >= 0.8 for w in strong)
-    ]
+    evidence = [e for e in evidence if strong and any(best_likeness(w, word_set(e.line)) >= 0.8 for w in strong)]
     return rank(asked, evidence, frozenset(), ELSEWHERE)
 
 
 def _worded(asked: Question, evidence: Evidence, language: str) -> tuple[str, ...]:
     """The sentences for a piece of evidence; its label is said only if the question asked for it, in its language."""
-    words = frozenset(tokens(evidence.beside[0])) if evidence.beside else frozenset[str]()
+    words = word_set(evidence.beside[0]) if evidence.beside else frozenset[str]()
     asked_for = any(best_likeness(a.word, words) >= 0.6 for a in asked.asked if a.weight > 0)
     label = wording.label(evidence) if asked_for else ""
     if is_chinese(label) != (language == "zh"):
@@ -274,31 +286,6 @@ _FRAMES = {
     "lines": "lines", "word": "lines", "order": "lines", "date": "date", "name": "name", "role": "role",
     "place": "name", "title": "name", "company": "name", "whether": "whether",
 }  # fmt: skip
-
-
-def _coloured(asked: Question, memory: Memory, language: str) -> Found | None:
-    """The main colours: of the thing that stands out, or of the picture where its background is asked for."""
-    if asked.past:
-        readings = [thing.evidence for thing, _ in at_moment(asked, memory.things, memory.now_s, memory.in_view)]
-    else:
-        readings = [evidence for _, evidence in memory.sight if any(e.kind == "colour" for e in evidence)][-1:]
-    view = [e for reading in readings for e in reading]
-    things = [t.box for t in objects.meant(asked, view)]
-    if mine := [e for e in view if e.kind == "colour" and e.box is not None and e.box == next(iter(things), None)]:
-        return _in_colours(mine, language)
-    boxes = {e.box for e in view if e.kind == "object"}
-    colours = [e for e in view if e.kind == "colour" and (e.box is None or e.box not in boxes)]
-    around = any(a.word in lexicon.words("around") for a in asked.asked)
-    whole, thing = [c for c in colours if c.box is None], [c for c in colours if c.box is not None]
-    chosen = (whole or thing) if around else (thing or whole)
-    return _in_colours(chosen, language) if chosen else None
-
-
-def _in_colours(chosen: Sequence[Evidence], language: str) -> Found:
-    """The first of the colours, and the second where it is about as large."""
-    chosen = [c for c in chosen if c.score >= SECOND_COLOUR * chosen[0].score][:2]
-    joined = wording.listed([wording.colour(c.text, language) for c in chosen], language)
-    return [Ranked(c, c.score) for c in chosen], wording.sentences("grounds.colour", language, {"x": joined})
 
 
 def _described(asked: Question, memory: Memory, language: str) -> Found | None:
@@ -384,8 +371,8 @@ def _one(
 # ---------------------------------------------------------------- comparisons
 
 
-def _compared(asked: Question, things: Sequence[Shown], context: str, language: str) -> Grounds:
-    outcome = compare(asked, things)
+def _compared(asked: Question, things: Sequence[Shown], pointed: Sequence[int], context: str, language: str) -> Grounds:
+    outcome = compare(asked, things, pointed)
     if outcome is None or asked.comparing is None:
         return _refused("refusal.comparison", "no two values to compare", context, language)
     slots = {

@@ -41,8 +41,12 @@ class Compared:
     among: int = 2
 
 
-def compare(question: Question, things: Sequence[Shown]) -> Compared | None:
-    """Compare what was asked; None where there are no two values of the same measure."""
+def compare(question: Question, things: Sequence[Shown], pointed: Sequence[int] = ()) -> Compared | None:
+    """Compare what was asked; None where there are no two values of the same measure.
+
+    pointed: ids of the glimpses that the words point at one after the other: 'is this cheaper than that' asks about
+    the first.
+    """
     comparing = question.comparing
     if comparing is None:
         return None
@@ -52,7 +56,7 @@ def compare(question: Question, things: Sequence[Shown]) -> Compared | None:
     sides = _same_measure(sides)
     if len(sides) < 2:
         return None
-    asked, against = _asked_pair(question, sides)
+    asked, against = _asked_pair(question, sides, pointed)
     if comparing.form == "which" and (comparing.superlative or question.moment == "any"):
         ordered = sorted(sides, key=_size, reverse=comparing.high)
         winner, other = ordered[0], ordered[1]
@@ -127,8 +131,11 @@ def _same_measure(sides: Sequence[Side]) -> list[Side]:
     ]
 
 
-def _asked_pair(question: Question, sides: Sequence[Side]) -> tuple[Side, Side]:
+def _asked_pair(question: Question, sides: Sequence[Side], pointed: Sequence[int]) -> tuple[Side, Side]:
     """The side the question is about, and the one it is held against ('is this cheaper than the first one')."""
+    if pointed:
+        first, *others = sorted(sides, key=lambda s: [*pointed, s.evidence.origin].index(s.evidence.origin))
+        return first, others[0]
     asked = sides[-1]
     places = {"first": 0, "second": 1, "third": 2}
     wanted = places.get(question.moment)

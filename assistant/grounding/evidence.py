@@ -60,12 +60,18 @@ def words_of(glimpse: Glimpse) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _words(findings: tuple[Finding, ...]) -> frozenset[str]:
-    told = [e.text for e in _evidence(0, findings) if e.kind in ("line", "code", "object")]
+    told = [e.text for e in _typed(findings) if e.kind in ("line", "code", "object")]
     return frozenset(word for text in told for word in tokens(text))
 
 
 @lru_cache(maxsize=2048)
 def _evidence(origin: int, findings: tuple[Finding, ...]) -> tuple[Evidence, ...]:
+    return tuple(replace(e, origin=origin) for e in _typed(findings))
+
+
+@lru_cache(maxsize=2048)
+def _typed(findings: tuple[Finding, ...]) -> tuple[Evidence, ...]:
+    """All evidence of what was found in some glimpse."""
     texts = [f for f in findings if f.kind == "text"]
     tallest = max((_letter_height(f.box) for f in texts if f.box), default=1.0) or 1.0
     lines = [_line(f, tallest) for f in texts]
@@ -83,7 +89,7 @@ def _evidence(origin: int, findings: tuple[Finding, ...]) -> tuple[Evidence, ...
             found.append(
                 Evidence(finding.kind, finding.text, finding.text, line=name, score=finding.score, box=finding.box)
             )
-    return tuple(replace(e, origin=origin) for e in found)
+    return tuple(found)
 
 
 def _line(finding: Finding, tallest: float) -> Line:

@@ -14,12 +14,11 @@ from assistant.events import Box
 from assistant.grounding import lexicon, naming, wording
 from assistant.grounding.evidence import Evidence
 from assistant.grounding.questions import Question, read
+from assistant.grounding.ranking import STRONG
 from assistant.grounding.words import is_chinese, plain, tokens
 
 NEAR = 0.04
 """Two things are together whose boxes are no further apart, as a share of what all things take up."""
-STRONG = 0.3
-"""A content word of this weight has to be understood, or the question is about something else."""
 OPEN = frozenset({"thing", "describe", "open"})
 """Wordings of questions for whatever there is."""
 PERSON = "person"

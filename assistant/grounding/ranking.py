@@ -13,10 +13,18 @@ from assistant.events import Glimpse
 from assistant.grounding import lexicon, naming
 from assistant.grounding.evidence import Evidence, words_of
 from assistant.grounding.questions import LABELS, SUMS, Question
-from assistant.grounding.words import best_likeness, concept, plain, tokens
+from assistant.grounding.words import best_likeness, concept, plain, tokens, word_set
 
 LEAST = 0.5
 """A piece below it answers nothing: better to say that it cannot be seen."""
+STRONG = 0.3
+"""A content word of this weight says which thing or which value is meant."""
+NAMED = 0.6
+"""likeness of a word to one of the question's from which on it names what is asked for"""
+RIVAL = 1.25
+"""A piece that is worth so many times less than the best may be said instead, for its language."""
+SIDE = 1.1
+"""What it is worth that a piece lies on the side of the picture that is asked for."""
 NEUTRAL = 0.25
 """How much a piece has to its credit before any word of the question is looked for."""
 VAGUE = 0.4
@@ -84,7 +92,7 @@ def _same_thing(one: Shown, other: Shown) -> bool:
     values, others = _values(one), _values(other)
     if not values or not others:
         return _overlap(one.words, other.words) >= 0.6
-    named, called = frozenset(tokens(title(one))), frozenset(tokens(title(other)))
+    named, called = word_set(title(one)), word_set(title(other))
     agreement = _overlap(values, others)
     return agreement >= (0.4 if _overlap(named, called) >= 0.5 else 0.7)
 
@@ -171,20 +179,28 @@ def score(question: Question, evidence: Evidence, words: frozenset[str]) -> floa
     return fit * (0.2 + 0.8 * coverage(question, evidence, words)) * sure * prominent
 
 
+def within_reach(question: Question, thing: Shown, recency: float) -> bool:
+    """Whether anything of a thing could answer, told by its words alone: of hours that were watched, most cannot."""
+    wanted = NEUTRAL + sum(a.weight for a in question.asked)
+    got = NEUTRAL + sum(a.weight * best_likeness(a.word, thing.words) for a in question.asked)
+    most = max(question.kinds.values(), default=0.0) * (0.2 + 0.8 * got / wanted)
+    return RIVAL * SIDE * most * recency >= LEAST
+
+
 _NAMED_ONLY = frozenset({"field", "line", "fact"})
 """They answer only what names them: any text has a label, and any line has words."""
 
 
 def _is_named(question: Question, evidence: Evidence) -> bool:
     near = " ".join(evidence.beside[:1] if evidence.kind in ("field", "fact") else (evidence.line, *evidence.beside))
-    words = frozenset(tokens(near))
-    return any(best_likeness(a.word, words) >= 0.6 for a in question.asked)
+    words = word_set(near)
+    return any(best_likeness(a.word, words) >= NAMED for a in question.asked)
 
 
 def coverage(question: Question, evidence: Evidence, words: frozenset[str]) -> float:
     """How much of what was asked stands beside a piece, 0 to 1."""
-    near = [frozenset(tokens(label)) for label in evidence.beside]
-    own = frozenset(tokens(evidence.line))
+    near = [word_set(label) for label in evidence.beside]
+    own = word_set(evidence.line)
     if evidence.kind in _TEXTS:
         near.insert(0, own)
     wide = SAME_PICTURE[question.wording in OF_THE_WHOLE]
@@ -241,7 +257,7 @@ def sided(question: Question, ranked: Sequence[Ranked]) -> list[Ranked]:
             if item.evidence.box:
                 middles = [b[axis] + b[axis + 2] for b in boxes]
                 here, mean = item.evidence.box[axis] + item.evidence.box[axis + 2], sum(middles) / len(middles)
-                factor *= 1.1 if (here - mean) * direction > 0 else 0.8
+                factor *= SIDE if (here - mean) * direction > 0 else 0.8
         found.append(Ranked(item.evidence, item.score * factor))
     return sorted(found, key=lambda r: -r.score)
 

@@ -13,7 +13,8 @@ from assistant.events import Gaze, Glimpse
 from assistant.grounding import lexicon, naming, objects, wording
 from assistant.grounding.evidence import Evidence
 from assistant.grounding.questions import Question
-from assistant.grounding.ranking import LEAST, Ranked, Shown, at_moment, rank, title
+from assistant.grounding.ranking import LEAST, NAMED, Ranked, Shown, at_moment, rank, title
+from assistant.grounding.words import best_likeness
 
 Found = tuple[list[Ranked], tuple[str, ...]]
 
@@ -95,8 +96,9 @@ def _sighting(asked: Question, memory: Memory, language: str) -> Found | None:
     names = [a for a in asked.asked if a.weight > 0]
     things = at_moment(asked, memory.things, memory.now_s, memory.in_view) if asked.past and asked.ago_s else ()
     among = [thing for thing, _ in things] or list(reversed(memory.things))
+    called = frozenset[str]().union(*(m.names for m in naming.mentioned(asked.text)))
     for thing in among if names else ():
-        best = _named(asked, thing)
+        best = _named(asked, called, thing)
         if best is not None:
             slots = {
                 "x": naming.counted(best.text, 1, language) if best.kind == "object" else best.text,
@@ -110,12 +112,13 @@ def _sighting(asked: Question, memory: Memory, language: str) -> Found | None:
     return None
 
 
-def _named(asked: Question, thing: Shown) -> Evidence | None:
-    """What of a thing the question names: a detector's name for it, else what is written on it."""
-    names = frozenset[str]().union(*(m.names for m in naming.mentioned(asked.text)))
-    best = next((e for e in thing.evidence if e.kind == "object" and e.text in names), None)
+def _named(asked: Question, called: frozenset[str], thing: Shown) -> Evidence | None:
+    """What of a thing the question names: a detector's name for it (one of `called`), else what is written on it."""
+    best = next((e for e in thing.evidence if e.kind == "object" and e.text in called), None)
+    if best is not None or max((best_likeness(a.word, thing.words) for a in asked.asked), default=0.0) < NAMED:
+        return best
     ranked = rank(asked, [e for e in thing.evidence if e.kind in asked.kinds], frozenset())
-    return best or (ranked[0].evidence if ranked and ranked[0].score >= LEAST else None)
+    return ranked[0].evidence if ranked and ranked[0].score >= LEAST else None
 
 
 # ---------------------------------------------------------------- two things

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 Typed = Decimal | date | str
 
@@ -180,8 +181,9 @@ def _unit(kind: str, found: re.Match[str]) -> str:
     return "%" if kind == "percent" else ""
 
 
-def values(line: str) -> list[Value]:
-    """The values of a repaired line, from left to right; none overlaps another."""
+@lru_cache(maxsize=16_384)
+def values(line: str) -> tuple[Value, ...]:
+    """The values of a repaired line, from left to right; none overlaps another. The same line is read once."""
     taken: list[tuple[int, int]] = []
     found: list[Value] = []
     for kind, pattern, reading in PATTERNS:
@@ -195,7 +197,7 @@ def values(line: str) -> list[Value]:
                 continue
             taken.append(match.span())
             found.append(Value(kind, value, _unit(kind, match), match[0].strip(), *match.span()))
-    return sorted(found, key=lambda v: v.start)
+    return tuple(sorted(found, key=lambda v: v.start))
 
 
 def _is_code(text: str) -> bool:

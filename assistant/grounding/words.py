@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from difflib import SequenceMatcher
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from assistant.grounding import lexicon
 
+MISREAD = 0.82
+"""words that are so much alike, 0 to 1, are one, and a letter of it was misread"""
 _CJK = "\u3400-\u4dbf\u4e00-\u9fff"
+_CHINESE = re.compile(f"[{_CJK}]")
 _TOKEN = re.compile(rf"[a-z]+(?:'[a-z]+)?|\d+|[{_CJK}]+")
 
 
@@ -25,7 +28,7 @@ def plain(text: str) -> str:
 
 def is_chinese(text: str) -> bool:
     """Whether any Chinese character is in it."""
-    return re.search(f"[{_CJK}]", text) is not None
+    return _CHINESE.search(text) is not None
 
 
 def stem(word: str) -> str:
@@ -43,6 +46,7 @@ def concept(word: str) -> str | None:
     return lexicon.concepts().get(word)
 
 
+@lru_cache(maxsize=65_536)
 def term(word: str) -> str:
     """What a plain word stands for."""
     return concept(word) or stem(word)
@@ -51,6 +55,12 @@ def term(word: str) -> str:
 def tokens(text: str) -> list[str]:
     """The plain words of a text in order; Chinese is cut at known words, the rest into pairs of characters."""
     return list(_tokens(text))
+
+
+@lru_cache(maxsize=16_384)
+def word_set(text: str) -> frozenset[str]:
+    """The plain words of a text; the same text is cut once."""
+    return frozenset(_tokens(text))
 
 
 @lru_cache(maxsize=16_384)
@@ -88,7 +98,7 @@ def terms(text: str) -> frozenset[str]:
     return frozenset(term(token) for token in tokens(text))
 
 
-@cache
+@lru_cache(maxsize=65_536)
 def likeness(asked: str, read: str) -> float:
     """How well a read word fits an asked one, 0 to 1; both plain words.
 
@@ -103,10 +113,23 @@ def likeness(asked: str, read: str) -> float:
         return 0.8
     if read in asked and len(read) >= 0.6 * len(asked):
         return 0.6
-    alike = SequenceMatcher(None, asked, read, autojunk=False).ratio()
-    return 0.85 if alike >= 0.82 else 0.0
+    return 0.85 if _is_misread(asked, read) else 0.0
 
 
+def _is_misread(asked: str, read: str) -> bool:
+    """Whether two words are one but for a letter or two. Of most, their lengths and letters tell that they are not."""
+    least = MISREAD / 2 * (len(asked) + len(read))
+    if min(len(asked), len(read)) < least or len(asked) - len(_letters(asked) - _letters(read)) < least:
+        return False
+    return SequenceMatcher(None, asked, read, autojunk=False).ratio() >= MISREAD
+
+
+@lru_cache(maxsize=16_384)
+def _letters(word: str) -> frozenset[str]:
+    return frozenset(word)
+
+
+@lru_cache(maxsize=65_536)
 def best_likeness(asked: str, among: frozenset[str]) -> float:
     """The likeness of the best fitting of several plain words."""
     return max((likeness(asked, word) for word in among), default=0.0)

@@ -74,8 +74,9 @@ def receive(
 
     def report(got: int, of: int) -> None:
         nonlocal told
-        told = (done + got, max(total, done + of))
-        arrived(*told)
+        if done + got:  # that nothing is here yet has been said
+            told = (done + got, max(total, done + of))
+            arrived(*told)
 
     for file in files:
         if file.path in missing:

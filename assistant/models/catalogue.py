@@ -86,9 +86,9 @@ class Weights:
     """A model: one `file`, pinned by `sha256`, or a folder of files (`file` is empty).
 
     `slot` is the seam it serves and `engine` the backend that runs it, with `options` of that engine's and `paths`:
-    option -> path inside the model's folder. `size_bytes` is what is downloaded; unless `exact` it is rounded.
-    `commercial`: whether the licence (an SPDX id or the licence's own name) allows commercial use; `accept`: whether it
-    must be accepted first. `languages` are ISO 639-1 codes.
+    option -> path inside the model's folder; `aliases` are names that its engine has for it. `size_bytes` is what is
+    downloaded; unless `exact` it is rounded. `commercial`: whether the licence (an SPDX id or the licence's own name)
+    allows commercial use; `accept`: whether it must be accepted first. `languages` are ISO 639-1 codes.
     """
 
     name: str
@@ -98,6 +98,7 @@ class Weights:
     file: str = ""
     sha256: str = ""
     engine: str = ""
+    aliases: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     exact: bool = True
@@ -115,7 +116,7 @@ class Weights:
     def also(self) -> tuple[str, ...]:
         """What its engine itself calls it: `base`, `tts_models/en/vctk/vits`, a name on the hub."""
         own = (self.options["model"],) if "model" in self.options else ()
-        return own + tuple(source.repository for source in self.sources if isinstance(source, Hub))
+        return self.aliases + own + tuple(source.repository for source in self.sources if isinstance(source, Hub))
 
 
 @cache

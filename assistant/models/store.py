@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import ConfigError, OutputError, WeightsError
-from assistant.models.catalogue import Hub, Weights, Wheel, called, catalogue, known
+from assistant.models.catalogue import Hub, Url, Weights, Wheel, called, catalogue, known
 from assistant.models.elsewhere import caches
 from assistant.models.licences import check_licence
 from assistant.models.manifest import has_all, read_manifest, size
@@ -129,6 +129,9 @@ def _whole(path: Path, weights: Weights) -> bool:
 def _needed(folder: Path, weights: Weights) -> set[str]:
     """Files that a folder without a manifest cannot do without: a configuration, weights, and all of their parts."""
     named = {inside for inside in weights.paths.values() if inside != "."}
+    for source in weights.sources:
+        if isinstance(source, Url) and not source.unpack:
+            named |= {url.rpartition("/")[2] for url in (source.url, *source.more)}
     if named:
         return named
     parts: set[str] = set()
@@ -149,16 +152,17 @@ def _bytes_in(folder: Path) -> int:
 
 
 def resolved(slot: str, engine: str, told: Mapping[str, Any], settings: StoreSettings) -> dict[str, Any]:
-    """The options of an engine, where `model` may be a name of the catalogue: then it is told where that lies.
+    """The options of an engine, where `model` (or `folder`) may be a name of the catalogue: it is told where that lies.
 
     The engine's own name of a model that is here is put into a path too, and what the catalogue says of a model holds
-    over what was told; anything else is left as it is. Raises
-    ConfigError for a model of another engine or slot, WeightsError for one that is not here.
+    over what was told; anything else is left as it is. Raises ConfigError for a model of another engine or slot,
+    WeightsError for one that is not here.
     """
-    weights = called(engine, str(told.get("model", "")))
+    named = [str(told[option]) for option in ("model", "folder") if told.get(option)]
+    name, weights = next(((name, found) for name in named if (found := called(engine, name))), ("", None))
     if weights is None or wheels_of(weights):
         return dict(told)
-    ours = told["model"] == weights.name
+    ours = name == weights.name
     if (weights.slot, weights.engine) != (slot, engine):
         if not ours:
             return dict(told)
@@ -168,7 +172,8 @@ def resolved(slot: str, engine: str, told: Mapping[str, Any], settings: StoreSet
         )
     if not ours and locate(weights, settings) is None:
         return dict(told)
-    return {**told, **engine_options(weights, settings)}
+    rest = {option: value for option, value in told.items() if option != "model"}
+    return rest | engine_options(weights, settings)
 
 
 def engine_options(weights: str | Weights, settings: StoreSettings | None = None) -> dict[str, Any]:

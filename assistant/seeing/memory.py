@@ -17,9 +17,11 @@ DENSE_S = 10.0
 PASSING_S = 1.0
 """an older view that was there for less, and that nobody read, was only passing by"""
 KEY_S = 2.0
-"""of older views that passed by the sharpest is kept, one for so many seconds"""
+"""of older views that passed by the sharpest is kept, one for so many seconds, and none that shows nothing"""
 SHARPER = 1.2
 """a picture that is so many times as sharp stands for the view instead: the first one still moved"""
+FAINT = 0.1
+"""how sharp a view is at least in which there is something to see, however blurred"""
 KEPT = 400
 """glimpses kept in all, with what was found in them; an hour of showing things is about as many"""
 RECALL_S = 0.3
@@ -44,7 +46,7 @@ def keep(
         id=max(free_id, newest.id + 1 if newest else 1),
         at_s=frame.at_s,
         image=frame.image,
-        sharpness=0.0 if blank(small, sharp) else sharp,
+        sharpness=0.0 if blank(small, sharp) else max(sharp, FAINT),
         why=why,
         until_s=now_s,
         light=brightness(small),
@@ -94,7 +96,7 @@ def _without_passing(glimpses: Sequence[Glimpse], now_s: float, used: Collection
     for glimpse in glimpses:
         if _passed(glimpse, now_s, used):
             of = int(glimpse.at_s // KEY_S)
-            if of not in key or glimpse.sharpness > key[of].sharpness:
+            if glimpse.sharpness > (key[of].sharpness if of in key else 0.0):
                 key[of] = glimpse
     chosen = {g.id for g in key.values()}
     return [g for g in glimpses if not _passed(g, now_s, used) or g.id in chosen or g is glimpses[-1]]
@@ -111,12 +113,14 @@ def _same_view(one: Glimpse, other: Glimpse) -> bool:
 
 
 def _least(glimpses: Sequence[Glimpse], now_s: float, used: Collection[int]) -> int:
-    """The index of what is missed least: near its neighbour for its age, with nothing found in it, not referred to."""
+    """The index of what is missed least: long ago, not referred to, near its neighbour for its age, and with nothing
+    found in it. So views stand the further apart the older they are, and evenly.
+    """
 
-    def worth(i: int) -> float:
+    def worth(i: int) -> tuple[bool, bool, float]:
         glimpse = glimpses[i]
-        gap = glimpse.ended_s - glimpses[i - 1].ended_s
+        age_s, gap_s = now_s - glimpse.ended_s, glimpse.ended_s - glimpses[i - 1].ended_s
         found = 4.0 if glimpse.findings else 1.0
-        return (1e9 if glimpse.id in used else 0.0) + found * gap / max(1.0, now_s - glimpse.ended_s)
+        return age_s <= DENSE_S, glimpse.id in used, found * gap_s / max(1.0, age_s)
 
     return min(range(1, len(glimpses) - 1), key=worth)

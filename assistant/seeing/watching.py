@@ -41,7 +41,7 @@ class Sight:
 
     senses: what looks besides the eyes (a detector). encoder: makes vectors of pictures. album: keeps pictures on disk;
     without one what memory cannot hold is gone. captioner: describes pictures while nobody talks. memory: False drops
-    what is older than a few seconds.
+    what is older than a few seconds. learned: is called with a glimpse whenever more is known of it.
     """
 
     def __init__(
@@ -57,10 +57,13 @@ class Sight:
         album: Worker[Album] | None = None,
         captioner: Captioner | None = None,
         memory: bool = True,
+        learned: Callable[[Glimpse], object] = lambda _: None,
     ) -> None:
         self.encoder = encoder
         self.gaze: Gaze | None = None
         """what a reply looked at last"""
+        self.lost = False
+        """the camera is gone, and waited for"""
         self._camera = camera
         self._eyes = eyes
         self._senses = (eyes, *senses)
@@ -71,12 +74,12 @@ class Sight:
         self._captioner = captioner
         self._captioning: asyncio.Task[None] | None = None
         self._memory = memory
+        self._learned = learned
         self._reading: dict[int, asyncio.Task[Glimpse]] = {}
         self._failed: set[int] = set()
         self._storing: dict[int, asyncio.Task[None]] = {}
         self._dropping: set[asyncio.Task[None]] = set()
         self._free_id = 1
-        self._lost = False
         self._quiet_until_s = 0.0
         self._known: list[tuple[Thumbnail, int]] = []
         self._shunned: Image | None = None
@@ -102,14 +105,14 @@ class Sight:
         try:
             frame = self._camera.frame(at_s)
         except DeviceError as error:  # it is waited for, and the talk goes on without it
-            if not self._lost:
+            if not self.lost:
                 self._log.emit("trouble", where="camera", message=str(error), kept_going=True)
-            self._lost = True
+            self.lost = True
             return None
         if frame is None:
             return None
-        if self._lost:
-            self._lost = False
+        if self.lost:
+            self.lost = False
             self._log.emit("trouble", where="camera", message="the camera is back", kept_going=True)
         if self._shunned is not None and not changed(self._shunned, frame.image):
             return None
@@ -255,6 +258,7 @@ class Sight:
     def _learn(self, glimpse: Glimpse, **news: Any) -> Glimpse:
         """Put what a sense found into the memory, if the glimpse is still there; the glimpse with it."""
         known = replace(self.newest(glimpse), **news)
+        self._learned(known)
         self._conversation.glimpses = [known if g.id == known.id else g for g in self._conversation.glimpses]
         return known
 

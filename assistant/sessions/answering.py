@@ -16,7 +16,7 @@ import numpy as np
 
 from assistant.backends import Mind
 from assistant.events import Glimpse, Matrix, Words
-from assistant.fusing import MODES, Focus, Fusion, aim, choose_mode, focus, fuse, looked_again, patches
+from assistant.fusing import MODES, Focus, Fusion, aim, choose_mode, focus, fuse, late, looked_again, patches
 from assistant.grounding.questions import read
 from assistant.prompting import compose
 from assistant.sessions.corpora import Asked, language_of
@@ -99,8 +99,27 @@ def _told(asked: Asked, fusion: Fusion, mind: Mind) -> str:
     return "".join(mind.reply(messages, lambda: False, fusion.grammar))
 
 
+def sends(asked: Asked, view: View, mode: str, senses: Senses) -> tuple[bool, int]:
+    """Whether an answer is in what was found in the views that a way of fusing sends, as pictures or in words, and how
+    many views these are; no mind is asked, and none has to see.
+    """
+    current = aim(Words(asked.question), view.glimpses, view.now_s).glimpse
+    sent = [a.glimpse for a in _focus(asked.question, current, view, mode, "", senses).attended]
+    return found_in(asked, sent, view.now_s), len(sent)
+
+
+def found_in(asked: Asked, glimpses: Sequence[Glimpse], now_s: float) -> bool:
+    """Whether an answer is in what was found in any of the glimpses, in words."""
+    return any(contains(late.whole(glimpse, now_s, asked.language), asked.answers) for glimpse in glimpses)
+
+
 def _focused(question: str, current: Glimpse | None, view: View, mode: str, why: str, senses: Senses) -> Focus:
     """Where the question looks, with the part that is meant looked at again."""
+    focused = _focus(question, current, view, mode, why, senses)
+    return looked_again(focused, senses.look) if focused.crop is not None else focused
+
+
+def _focus(question: str, current: Glimpse | None, view: View, mode: str, why: str, senses: Senses) -> Focus:
     vectors: dict[str, Any] = {}
     if senses.encoder is not None and mode == "attention":
         vectors = {"vector": senses.encoder.embed_text(question)}
@@ -108,8 +127,7 @@ def _focused(question: str, current: Glimpse | None, view: View, mode: str, why:
         names = [a.word for a in read(question).asked if a.weight > 0]
         boxes = [patch.box for patch in patches(current, *current.image.shape[:2])]
         vectors = _vectors(names, senses, current, boxes)
-    focused = focus(question, current, view.glimpses, mode=mode, why=why, now_s=view.now_s, **vectors)
-    return looked_again(focused, senses.look) if focused.crop is not None else focused
+    return focus(question, current, view.glimpses, mode=mode, why=why, now_s=view.now_s, **vectors)
 
 
 def _vectors(names: Sequence[str], senses: Senses, current: Glimpse, boxes: Sequence[Any]) -> dict[str, Any]:
@@ -133,7 +151,7 @@ def refuses(asked: Asked, view: View) -> bool:
     return fusion.grounds is not None and fusion.grounds.kind == "refusal"
 
 
-def aimed_s(said: Words, view: View, ended_s: float) -> float | None:
-    """When what the words point at was seen, in seconds of the view's time; None where nothing was."""
-    gaze = aim(said, view.glimpses, ended_s).gaze
+def aimed_s(said: Words, glimpses: Sequence[Glimpse], ended_s: float) -> float | None:
+    """When what the words point at was seen, in seconds of the glimpses' time; None where nothing was."""
+    gaze = aim(said, glimpses, ended_s).gaze
     return gaze.at_s if gaze is not None else None

@@ -15,14 +15,14 @@ import numpy as np
 
 from assistant.backends import Mind, load
 from assistant.events import Word, Words
-from assistant.fusing import pointings
+from assistant.fusing import MODES, pointings
 from assistant.grounding.questions import read
 from assistant.grounding.words import is_chinese, tokens
 from assistant.prompting import prompt
-from assistant.sessions.answering import Answered, aimed_s, answer, captioned, modes, refuses
+from assistant.sessions.answering import Answered, aimed_s, answer, captioned, found_in, modes, refuses, sends
 from assistant.sessions.corpora import Asked, Captioned, Corpus, Scene, language_of, read_corpus
 from assistant.sessions.scoring import bleu_4, cider_d, contains
-from assistant.sessions.viewing import Senses, Viewer
+from assistant.sessions.viewing import Senses, Viewer, watched
 
 KIND = "read"
 """The kind of questions that the built-in eyes can answer, and that refusals are measured on."""
@@ -42,6 +42,8 @@ def evaluate_seeing(
     `modes` -> way of fusing -> {`accuracy` (an accepted answer occurs), `context_recall` (it occurs in what a mind that
     answers freely is sent as text), `vqa` (of VQA's corpus), `by_kind` and `by_language` (the same of each), `n`, `ms`
     (median of looking and answering)};
+    `views` -> way of fusing -> {`hold` (an answer is in what was found in the views that it sends), `sent` (how many
+    these are, the mean)}, over the `n` questions of which any view holds it;
     `ocr_recall` (of the `read` questions, in the text that was read), `false_refusals` (of the same),
     `refused_unanswerable` and `unanswerable` (the same asked of all pictures that do not answer them: rate, number);
     `captions` -> {`cider_d`, `bleu_4`, `n`}; `frame_choice` -> {`inside`, `n`}; `left_out` (their pictures are not
@@ -55,9 +57,10 @@ def evaluate_seeing(
         for mode in modes(mind)
     }
     described = _described(corpus.captions, viewer, senses, mind)
-    pointed = [(scene, _points(scene, viewer)) for scene in corpus.scenes]
+    pointed = [(scene, _points(scene)) for scene in corpus.scenes]
     return {
         "modes": {mode: _table(of) for mode, of in answered.items()} if corpus.questions else {},
+        "views": _views(corpus.questions, viewer, senses),
         **_reading(corpus, answered["auto"], viewer),
         "captions": _captions(corpus.captions, described),
         "frame_choice": {"inside": _share([inside for _, (inside, _) in pointed]), "n": len(pointed)},
@@ -88,6 +91,18 @@ def _rates(answered: Sequence[Answered]) -> dict[str, Any]:
         **({"vqa": round(sum(people) / len(people), 3)} if people else {}),
         "n": len(answered),
     }
+
+
+def _views(questions: Sequence[Asked], viewer: Viewer, senses: Senses) -> dict[str, Any]:
+    """Which way of fusing sends the view that is asked about; each of the four, whatever the mind."""
+    seen = [(asked, viewer.view(asked.file, asked.at_s)) for asked in questions]
+    held = [(asked, view) for asked, view in seen if found_in(asked, view.glimpses, view.now_s)]
+    report: dict[str, Any] = {"n": len(held)}
+    for mode in MODES if held else ():
+        sent = [sends(asked, view, mode, senses) for asked, view in held]
+        mean = round(sum(count for _, count in sent) / len(sent), 2)
+        report[mode] = {"hold": _share([holds for holds, _ in sent]), "sent": mean}
+    return report
 
 
 def _reading(corpus: Corpus, answered: Sequence[Answered], viewer: Viewer) -> dict[str, Any]:
@@ -141,11 +156,14 @@ def _captions(captions: Sequence[Captioned], described: Sequence[str]) -> dict[s
 # ---------------------------------------------------------------- scenes
 
 
-def _points(scene: Scene, viewer: Viewer) -> tuple[bool, float | None]:
-    """Whether the view that the words point at is one of those meant, and when it was seen."""
+def _points(scene: Scene) -> tuple[bool, float | None]:
+    """Whether the view that the words point at is one of those meant, and when it was seen.
+
+    As in a talk, it is chosen before any sense has looked: by time, sharpness and stillness alone.
+    """
     said = timed(scene)
     ended_s = max(scene.this_at_s, said.words[-1].ended_s if said.words else 0.0)
-    at_s = aimed_s(said, viewer.view(scene.file, ended_s), ended_s)
+    at_s = aimed_s(said, watched(scene.file, ended_s)[0], ended_s)
     return at_s is not None and scene.from_s <= at_s <= scene.to_s, at_s
 
 

@@ -29,6 +29,10 @@ def seeing_tables(report: dict[str, Any]) -> str:
         rows.append(["left out: no picture", report["left_out"]])
     if rows:
         parts.append(table(["measure", "figure"], rows))
+    views = {mode: row for mode, row in report["views"].items() if mode != "n"}
+    if views:
+        head = ["way of fusing", f"sends a view that holds the answer (of {report['views']['n']})", "views sent, mean"]
+        parts.append(table(head, [[mode, _percent(row["hold"]), row["sent"]] for mode, row in views.items()]))
     if report["failures"]:
         parts.append("\n".join([f"{len(report['failures'])} failures:", "", *map(_failure, report["failures"])]))
     return "\n\n".join(parts)

@@ -22,7 +22,7 @@ from assistant.errors import ConfigError
 from assistant.hiring import load_engines
 from assistant.pacing import Costs
 from assistant.sessions.counting import count
-from assistant.sessions.idling import cold_start_s, idle_share, memory_mb
+from assistant.sessions.idling import cold_start_s, idle_shares, memory_mb
 from assistant.sessions.latency import Latencies, hold_talks
 from assistant.sessions.picture import draw
 from assistant.sessions.recordings import Corpus, read_corpus, shared_corpus
@@ -102,10 +102,7 @@ async def _at_real_pace(
         talks = (quiet_talk(corpus, number, config.assistant.seed) for number in range(math.ceil(turns / TURNS)))
         latencies = await hold_talks(config, engines, talks, picture, tell)
         tell("at rest")
-        idle = {
-            "without_camera": await idle_share(config, engines, None),
-            "with_camera": await idle_share(config, engines, picture),
-        }
+        idle = await idle_shares(config, engines, picture)
     finally:
         engines.close()
     tell("starting a fresh process")
