@@ -332,6 +332,7 @@ def bench_engines(
     as_json: AsJson = False,
 ) -> None:
     """Measure engines one by one: loading, the first of their work, speed, memory."""
+    from assistant.choosing import store_settings
     from assistant.sessions.engines import chosen_cases, measure_cases
     from assistant.sessions.random_engines import measure_random
 
@@ -340,7 +341,7 @@ def bench_engines(
 
     if random_weights:
         tell("random: speed is true, words are not")
-        rows = list(measure_random(names or (), tell=tell))
+        rows = list(measure_random(names or (), tell=tell, store=store_settings(config)))
     else:
         _prepare(config, "mind", "endpointing")
         rows = list(measure_cases(chosen_cases(config, names or ()), tell))

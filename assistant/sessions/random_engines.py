@@ -10,14 +10,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from assistant.errors import AssistantError, ConfigError, EngineError
-from assistant.models import known
+from assistant.models import StoreSettings, known
 from assistant.models.machine import Machine, measure
 from assistant.sessions import shapes
 from assistant.sessions.engines import REPLY_TOKENS, Case, Job, Row, apart, failed, measure_cases
@@ -69,21 +69,28 @@ def measure_random(
     machine: Machine | None = None,
     known_shapes: Mapping[str, Shape] = SHAPES,
     tell: Callable[[str], None] = lambda _: None,
+    store: StoreSettings | None = None,
 ) -> Iterator[Row]:
     """Rows for models of the catalogue, by default RATIOS; what does not fit into the memory is one with an error.
 
-    `machine`: default, this one as it is now. Raises ConfigError for a name whose shape is not known.
+    `machine`: default, this one as it is now. `store`: where the real model of BESIDE is kept.
+
+    Raises ConfigError for a name whose shape is not known.
     """
     for name in names:
         if name not in known_shapes:
             near = get_close_matches(name, known_shapes, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"choose among {', '.join(known_shapes)}"
             raise ConfigError(f"wanted a model whose shape is known, got '{name}'; {hint}")
-    return _measured(names or RATIOS, machine, known_shapes, tell)
+    return _measured(names or RATIOS, machine, known_shapes, tell, store)
 
 
 def _measured(
-    names: Sequence[str], machine: Machine | None, known_shapes: Mapping[str, Shape], tell: Callable[[str], None]
+    names: Sequence[str],
+    machine: Machine | None,
+    known_shapes: Mapping[str, Shape],
+    tell: Callable[[str], None],
+    store: StoreSettings | None,
 ) -> Iterator[Row]:
     for name in names:
         shape, weights = known_shapes[name], known(name)
@@ -104,7 +111,8 @@ def _measured(
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if name in BESIDE:
-            yield from measure_cases([BESIDE[name]], tell)
+            beside = BESIDE[name]
+            yield from measure_cases([replace(beside, options={**beside.options, "store": store})], tell)
 
 
 def _file(slot: str) -> str:

@@ -130,6 +130,8 @@ def random_mind(name: str, folder: Path) -> Path:
     import torch
     import transformers
 
+    from assistant.backends.hub import quiet
+
     torch.manual_seed(0)
     kind = MINDS[name]["model_type"]
     config = mind_config(name)
@@ -140,7 +142,8 @@ def random_mind(name: str, folder: Path) -> Path:
     sort: Any = transformers.AutoModelForCausalLM if kind == "llama" else transformers.AutoModelForImageTextToText
     model: Any = sort.from_config(config, dtype=torch.bfloat16)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.save_pretrained(folder)
+    with quiet():  # it draws a bar
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     _save_processor(kind, folder)
     return folder
