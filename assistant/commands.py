@@ -318,6 +318,39 @@ def bench_turns(
     _print_report(bench_turns(config, bench, lambda line: typer.echo(line, err=True)), as_json)
 
 
+@bench_app.command("engines", epilog="Example: assistant bench engines --random-weights whisper-base")
+@configured(*ENGINES, *GENERAL)
+def bench_engines(
+    config: Config,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="slots, engines or models; default: all")
+    ] = None,
+    *,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="models of the catalogue's shapes: true speed, no sense")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure engines one by one: loading, the first of their work, speed, memory."""
+    from assistant.choosing import store_settings
+    from assistant.sessions.engines import chosen_cases, measure_cases
+    from assistant.sessions.random_engines import measure_random
+
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
+    if random_weights:
+        tell("random: speed is true, words are not")
+        rows = list(measure_random(names or (), tell=tell, store=store_settings(config)))
+    else:
+        _prepare(config, "mind", "endpointing")
+        rows = list(measure_cases(chosen_cases(config, names or ()), tell))
+    if as_json:
+        _print_json([row.told() for row in rows])
+    else:
+        _print_table([row.shown() for row in rows])
+
+
 # ---------------------------------------------------------------- what commands share
 
 

@@ -117,6 +117,14 @@ class Whisper:
         finally:
             self._stop = _never
 
+    def encode(self, pcm: Samples, *, trimmed: bool) -> Any:
+        """Features (1, positions, width) of up to 30 s of 16 kHz sound, in a window cut to it or in the whole one."""
+        import torch
+
+        whole = self._model.dims.n_audio_ctx
+        with torch.no_grad():
+            return self._encode(pcm, contexts_for(len(pcm), whole) if trimmed else whole)
+
     def _look_whether_to_stop(self, *_: Any) -> None:
         if self._stop():
             raise _StoppedError

@@ -1,0 +1,129 @@
+"""`assistant bench engines --random-weights`: the engines on models of the catalogue's shapes with RANDOM weights.
+
+Their speed is true, and their words are not. The weights are made in a process of their own, in a temporary folder, and
+are gone afterwards. Without names it measures the ratios that one run can show: Whisper's window and precision, torch
+against llama.cpp, a voice in windows against a whole one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from assistant.errors import AssistantError, ConfigError, EngineError
+from assistant.models import StoreSettings, known
+from assistant.models.machine import Machine, measure
+from assistant.sessions import shapes
+from assistant.sessions.engines import REPLY_TOKENS, Case, Job, Row, apart, failed, measure_cases
+
+MIND = {"max_tokens": REPLY_TOKENS}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A model of the catalogue that can be made with random weights.
+
+    `make` gets a path of its own and returns what the engine is told as `model`. `variants`: what to call a way of
+    running it -> the engine's options. `job` as in `Case`.
+    """
+
+    make: Callable[[Path], Path]
+    variants: Mapping[str, Mapping[str, Any]]
+    job: Job = ""
+
+
+def _whisper(name: str, *computes: str) -> Shape:
+    make = partial(shapes.random_checkpoint, name)
+    return Shape(make, {compute: {"compute": compute} for compute in computes}, "encoder")
+
+
+SHAPES: dict[str, Shape] = {
+    "whisper-tiny": _whisper("tiny", "fp32"),
+    "whisper-base": _whisper("base", "fp32", "bf16", "int8"),
+    "whisper-small": _whisper("small", "fp32"),
+    "whisper-turbo": _whisper("turbo", "bf16"),
+    "whisper-large-v3": _whisper("large-v3", "bf16"),
+    "smollm2-135m-instruct-q4_1": Shape(
+        partial(shapes.random_mind, "smollm2-135m"),
+        {"torch fp32": {"dtype": "float32", **MIND}, "torch bf16": {"dtype": "bfloat16", **MIND}},
+    ),
+    "smolvlm2-500m": Shape(partial(shapes.random_mind, "smolvlm2-500m"), {"text": MIND}),
+    "qwen3-vl-4b": Shape(partial(shapes.random_mind, "qwen3-vl-4b"), {"text": MIND}),
+    "qwen3-vl-8b": Shape(partial(shapes.random_mind, "qwen3-vl-8b"), {"text": MIND}),
+    "coqui-vits-ljspeech": Shape(shapes.random_vits, {"whole": {"windows": False}, "in windows": {"windows": True}}),
+}
+RATIOS = ("whisper-tiny", "whisper-base", "whisper-small", "smollm2-135m-instruct-q4_1", "coqui-vits-ljspeech")
+"""what is measured where nothing is named"""
+BESIDE = {"smollm2-135m-instruct-q4_1": Case("mind", "llama", "smollm2-135m-instruct-q4_1, llama.cpp", options=MIND)}
+"""name -> the real model on its own engine, to hold the random ones against"""
+
+
+def measure_random(
+    names: Sequence[str] = (),
+    machine: Machine | None = None,
+    known_shapes: Mapping[str, Shape] = SHAPES,
+    tell: Callable[[str], None] = lambda _: None,
+    store: StoreSettings | None = None,
+) -> Iterator[Row]:
+    """Rows for models of the catalogue, by default RATIOS; what does not fit into the memory is one with an error.
+
+    `machine`: default, this one as it is now. `store`: where the real model of BESIDE is kept.
+
+    Raises ConfigError for a name whose shape is not known.
+    """
+    for name in names:
+        if name not in known_shapes:
+            near = get_close_matches(name, known_shapes, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"choose among {', '.join(known_shapes)}"
+            raise ConfigError(f"wanted a model whose shape is known, got '{name}'; {hint}")
+    return _measured(names or RATIOS, machine, known_shapes, tell, store)
+
+
+def _measured(
+    names: Sequence[str],
+    machine: Machine | None,
+    known_shapes: Mapping[str, Shape],
+    tell: Callable[[str], None],
+    store: StoreSettings | None,
+) -> Iterator[Row]:
+    for name in names:
+        shape, weights = known_shapes[name], known(name)
+        engine = "transformers" if weights.slot == "mind" else weights.engine
+        folder = Path(tempfile.mkdtemp(prefix="assistant-random-"))
+        blank = Case(weights.slot, engine, name, weights="random")
+        try:
+            check_room(name, machine or measure())
+            tell(f"{name}: making random weights")
+            path = apart(partial(shape.make, folder / _file(weights.slot)))
+            cases = [
+                Case(blank.slot, engine, f"{name}, {variant}", {**options, "model": str(path)}, "random", shape.job)
+                for variant, options in shape.variants.items()
+            ]
+            yield from measure_cases(cases, tell)
+        except (AssistantError, MemoryError, RuntimeError, OSError) as error:
+            yield failed(blank, error)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        if name in BESIDE:
+            beside = BESIDE[name]
+            yield from measure_cases([replace(beside, options={**beside.options, "store": store})], tell)
+
+
+def _file(slot: str) -> str:
+    return "model.pt" if slot == "recogniser" else "model"
+
+
+def check_room(name: str, machine: Machine) -> None:
+    """Raise EngineError where this machine has not the free memory that the catalogue says a model takes."""
+    wanted_mb = known(name).needs.ram_mb
+    if wanted_mb > machine.ram_mb:
+        raise EngineError(
+            f"wanted {wanted_mb / 1e3:.1f} GB for '{name}', got {machine.ram_mb / 1e3:.1f} GB of free memory; "
+            "close programs, or name a smaller model"
+        )
