@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assistant.backends.timeline import DUCKED, RAMP_S, Gain, resampled
+from assistant.backends.timeline import DUCKED, FADE_S, RAMP_S, Gain, resampled
 from assistant.eventlog import Event
 from assistant.events import Phrase, Samples
 from assistant.sessions.loudspeaker import RoomSpeaker, Told
@@ -81,7 +81,7 @@ def _exchange(reply: Sequence[Told], exchanges: Sequence[Event], rate_hz: int) -
 def _begun(reply: Sequence[Told], speaker: RoomSpeaker) -> Iterator[tuple[int, float]]:
     """For each word of a reply, where it ends in the reply's text, and how many seconds of its beginning sounded."""
     over = min(reply[-1].at + round(0.01 * RATE), speaker.settled)  # what is stopped fades out
-    resumes = any(t.what == "go_on" for t in reply)
+    resumes = [t.at for t in reply if t.what == "go_on"]
     sounded = _unducked(reply, speaker, over)
     for told in reply:
         if told.phrase is None:
@@ -99,6 +99,16 @@ def _begun(reply: Sequence[Told], speaker: RoomSpeaker) -> Iterator[tuple[int, f
                     shift += place
                     begun_s = _alike_s(pcm[onset:], later[place:])
             yield source_end, begun_s
+            for back in resumes:
+                if back > due and _goes_on(pcm[onset:], sounded[back - reply[0].at :]):
+                    shift = back - told.at - onset
+
+
+def _goes_on(word: Samples, sounded: Samples) -> bool:
+    """Whether the voice went on with this word: it fades in, so that what follows is compared."""
+    rise, size = round(FADE_S * RATE), round(LOOKED_FOR_S[-1] * RATE)
+    ends = min(len(word), len(sounded), rise + size)
+    return ends > rise and _likeness(word[rise:ends], sounded[rise:ends]) >= ALIKE
 
 
 def _unducked(reply: Sequence[Told], speaker: RoomSpeaker, over: int) -> Samples:
