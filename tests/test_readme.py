@@ -16,7 +16,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.S)
 COMMANDS = [
     *sorted(set(re.findall(r"`assistant ((?:demo|hear|look|say|devices)\b)", README))),
-    *("run", "config show", "config check", "models where", "eval hearing", "eval seeing", "bench turns"),
+    *("run", "doctor", "config show", "config check", "eval hearing", "eval seeing", "bench turns", "bench engines"),
+    *(f"models {what}" for what in ("list", "pull", "verify", "where", "remove")),
 ]
 
 
