@@ -6,10 +6,13 @@ that takes time before it can be interrupted quietly; what the commands are and 
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import NoReturn
 
 from assistant.errors import AssistantError
 
@@ -21,7 +24,10 @@ OWN_OPTIONS = ("-h", "--help", "--version")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name (default: this process's) and exit with its code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    if any(thread.daemon and thread.name.startswith("assistant-") for thread in threading.enumerate()):
+        _leave_at_once(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -93,6 +99,20 @@ def _fail(message: str) -> int:
 def _leave_quietly() -> None:
     """Whoever read our output is gone: let the interpreter's own flush at exit find no one to complain to."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """End without waiting for threads that are still in an engine's native code, as one that was being loaded is.
+
+    An interpreter that ends takes Python away from under them: when they come back for it, their library aborts.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # nobody reads it any more
+            pass
+    os._exit(code)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -108,6 +108,7 @@ class Engine:
         xllamacpp: Any = import_module("xllamacpp")  # it has no types
 
         self._generation: Generation | None = None
+        self._changing = threading.Lock()
         self._folder = tempfile.mkdtemp(prefix="assistant-")
         self._key = secrets.token_urlsafe(32)
         params = xllamacpp.CommonParams()
@@ -178,10 +179,16 @@ class Engine:
         return self._generation.read_tokens if self._generation is not None else (0, 0)
 
     def begin(self, request: dict[str, Any], stop: Stop) -> Generation:
-        """Start a reply; the one before is dropped, if it is not over."""
-        self._end_generation()
-        self._generation = Generation(self._server.handle_chat_completions, request, stop)
-        return self._generation
+        """Start a reply; the one before is dropped, if it is not over.
+
+        Raises EngineError once it is closed, which another thread may do meanwhile.
+        """
+        with self._changing:
+            if self._server is None:
+                raise EngineError("wanted a reply, got a mind that was closed; load it anew")
+            self._end_generation()
+            self._generation = Generation(self._server.handle_chat_completions, request, stop)
+            return self._generation
 
     def _end_generation(self) -> None:
         if self._generation is not None:
@@ -190,9 +197,10 @@ class Engine:
 
     def close(self) -> None:
         """End what is under way and free the memory."""
-        self._end_generation()
-        self._client.close()
-        self._server = None  # its destructor ends its threads
+        with self._changing:
+            self._end_generation()
+            self._client.close()
+            self._server = None  # its destructor ends its threads
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
