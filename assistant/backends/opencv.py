@@ -64,6 +64,7 @@ class Camera:
                 "--camera NUMBER, a picture or --camera none"
             )
         self._newest: tuple[float, Image] | None = None
+        self._lost: tuple[float, Image] | None = None
         self._frame: Frame | None = None
         self._alive_at = time.monotonic()
         self._wanted = threading.Event()
@@ -80,7 +81,10 @@ class Camera:
         newest = self._newest
         silent_s = time.monotonic() - self._alive_at
         if silent_s > (OPEN_S if newest is None else LOST_S) and not self._closed.is_set():
+            self._lost = newest
             raise DeviceError(f"wanted pictures from {self.name}, it sends none any more; plug it in again")
+        if newest is not None and newest is self._lost:
+            return None  # it sends again, and its first picture is still being made
         if newest is not None and (self._frame is None or self._frame.image is not newest[1]):
             self._frame = Frame(max(0.0, self._clock.now_s() - (time.monotonic() - newest[0])), newest[1])
         return self._frame
