@@ -27,6 +27,8 @@ ALIKE = 0.9
 """correlation from which on two sounds are the same"""
 BESIDE = 0.02
 """the same word said again is as alike up to so much"""
+SLACK = 16
+"""samples by which a word's place may be off"""
 FAINT = 1e-4
 """what is quieter is nothing"""
 SAME_S = 0.02
@@ -81,14 +83,15 @@ def _exchange(reply: Sequence[Told], exchanges: Sequence[Event], rate_hz: int) -
 def _begun(reply: Sequence[Told], speaker: RoomSpeaker) -> Iterator[tuple[int, float]]:
     """For each word of a reply, where it ends in the reply's text, and how many seconds of its beginning sounded."""
     over = min(reply[-1].at + round(0.01 * RATE), speaker.settled)  # what is stopped fades out
-    resumes = [t.at for t in reply if t.what == "go_on"]
+    resumes = _resumes(reply)
     sounded = _unducked(reply, speaker, over)
     for told in reply:
         if told.phrase is None:
             continue
         shift = 0
         pcm = resampled(told.phrase.pcm, told.phrase.rate_hz, RATE)
-        for source_end, onset in _onsets(told.phrase):
+        onsets = list(_onsets(told.phrase))
+        for (source_end, onset), following in zip(onsets, [*(o for _, o in onsets[1:]), len(pcm)], strict=True):
             due = told.at + onset + shift
             later = sounded[max(0, due - reply[0].at) :]
             begun_s = _alike_s(pcm[onset:], later)
@@ -99,9 +102,21 @@ def _begun(reply: Sequence[Told], speaker: RoomSpeaker) -> Iterator[tuple[int, f
                     shift += place
                     begun_s = _alike_s(pcm[onset:], later[place:])
             yield source_end, begun_s
-            for back in resumes:
-                if back > due and _goes_on(pcm[onset:], sounded[back - reply[0].at :]):
+            for held, back in resumes:
+                within = -SLACK <= held - told.at - onset - shift < following - onset
+                if within and _goes_on(pcm[onset:], sounded[back - reply[0].at :]):
                     shift = back - told.at - onset
+
+
+def _resumes(reply: Sequence[Told]) -> list[tuple[int, int]]:
+    """When the voice was held back, and when it went on."""
+    held, resumes = 0, list[tuple[int, int]]()
+    for told in reply:
+        if told.what == "hold":
+            held = told.at
+        elif told.what == "go_on":
+            resumes.append((held, told.at))
+    return resumes
 
 
 def _goes_on(word: Samples, sounded: Samples) -> bool:
