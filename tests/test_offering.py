@@ -99,6 +99,14 @@ def leave(on: Terminal) -> None:
     assert on.process.wait(30) == 130
 
 
+def is_not_asked_again(start: Start, hub: serving.Served) -> None:
+    again = start()
+    shows(again, f"assistant models pull {MIND}")
+    assert QUESTION not in again.shown
+    leave(again)
+    assert not hub.asked
+
+
 # ---------------------------------------------------------------- on a terminal
 
 
@@ -124,22 +132,14 @@ def test_no_is_remembered_and_how_to_get_it_is_told(start, hub):
     on.type("n")
     shows(on, f"not asked again; better on this machine, {SIZE}: a seeing model: assistant models pull {MIND}")
     leave(on)
-    again = start()
-    shows(again, f"assistant models pull {MIND}")
-    assert QUESTION not in again.shown
-    leave(again)
-    assert not hub.asked
+    is_not_asked_again(start, hub)
 
 
 def test_a_question_that_is_not_answered_is_not_asked_again(start, hub):
     on = start()
     shows(on, QUESTION)
     leave(on)
-    again = start()
-    shows(again, f"assistant models pull {MIND}")
-    assert QUESTION not in again.shown
-    leave(again)
-    assert not hub.asked
+    is_not_asked_again(start, hub)
 
 
 def test_a_download_that_fails_costs_one_line_and_the_talk_goes_on(start, hub):
