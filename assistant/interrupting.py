@@ -70,9 +70,8 @@ def judge(words: Words, voice_s: float, *, over: bool, decide_s: float) -> Judge
 @cache
 def interjections() -> tuple[str, ...]:
     """All that is a stop or a backchannel by itself, in English: what a short voice over a reply is likely to say."""
-    table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     stops, backchannels = (
-        [phrase.replace("-", " ") for phrase in table[name] if phrase.isascii()] for name in ("stop", "backchannel")
+        [phrase.replace("-", " ") for phrase in _table()[name] if phrase.isascii()] for name in ("stop", "backchannel")
     )
     return (*stops, *(f"{stop} please" for stop in stops), *backchannels)
 
@@ -107,9 +106,13 @@ def _holds(text: str, name: str) -> bool:
 
 
 @cache
+def _table() -> dict[str, list[str]]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+@cache
 def _pattern(lists: tuple[str, ...]) -> re.Pattern[str]:
-    table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    phrases = sorted((phrase for name in lists for phrase in table[name]), key=len, reverse=True)
+    phrases = sorted((phrase for name in lists for phrase in _table()[name]), key=len, reverse=True)
     ends = [re.escape(phrase) + (r"(?!\w)" if phrase.isascii() else "") for phrase in phrases]
     return re.compile(rf"(?:(?:{'|'.join(ends)})\s*)+")
 

@@ -46,6 +46,8 @@ class Sound:
     """how many blocks an engine that streams has had"""
     engines: object = None
     """what an engine that streams calls this segment"""
+    spotted: str | None = None
+    """the phrase that it is after all, empty where it is none; None while nobody has asked"""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     agreed: Agreement = field(default_factory=Agreement)
     covered_s: float = -math.inf

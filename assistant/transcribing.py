@@ -123,13 +123,17 @@ class Transcriber:
 
     async def spot(self, segments: Sequence[Segment], phrases: Sequence[str]) -> str:
         """Which of the phrases all that was said in these segments is after all; empty where it is plainly none, where
-        there is more than one segment, and where the engine cannot tell. Raises what the engine raises.
+        there is more than one segment, and where the engine cannot tell. A segment is asked about once. Raises what the
+        engine raises.
         """
         mine = [sound for sound, segment in self._turn if segment in segments]
         if len(mine) != 1 or len(segments) != 1 or mine[0].engines is None or not isinstance(self._worker.model, Spots):
             return ""
         await segments[0]
-        return await self._worker.call(self._worker.model.spot, mine[0].engines, phrases, cost="spot") or ""
+        if mine[0].spotted is None:
+            spot = self._worker.model.spot
+            mine[0].spotted = await self._worker.call(spot, mine[0].engines, phrases, cost="spot") or ""
+        return mine[0].spotted
 
     # ------------------------------------------------------------ segments
 

@@ -269,6 +269,12 @@ def test_what_was_misheard_over_a_reply_is_an_interjection_after_all(said, meant
     assert recogniser.asked == [said] and len(held.mind.heard) == 1
 
 
+def test_an_interruption_is_asked_about_once():
+    recogniser = Spotting(["go on", "how much is it"], {})
+    held = talk_through([(1, 2), OVER], [], [LONG, "Two dollars."], recogniser=recogniser)
+    assert held.exchanges[-1].heard == "Two dollars." and recogniser.asked == ["how much is it"]
+
+
 def test_a_long_stop_that_was_misheard_gets_no_answer_either():
     said = "that's enough show up"
     recogniser = Spotting(["go on", said], {said: "that's enough stop"})

@@ -197,7 +197,7 @@ class PocketSphinx:
 
     def _likelihood(self) -> tuple[float | None, int]:
         """The log-likelihood of the words that were decoded by their sound alone, and how many frames they take."""
-        spoken = [s for s in (self._decoder.seg() if self._decoder.hyp() is not None else ())]
+        spoken = list(self._decoder.seg()) if self._decoder.hyp() is not None else []
         frames = sum(s.end_frame - s.start_frame + 1 for s in spoken if s.word[0] not in "<[+(")
         return (sum(math.log(max(LEAST_P, s.ascore)) for s in spoken) if frames else None), frames
 
