@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from ctypes.util import find_library
 from pathlib import Path
@@ -476,6 +477,21 @@ def test_the_list_of_devices_is_made_anew_without_any_open_stream_and_a_card_in_
     for stream in (kept, lost):
         keeper.leave(stream)
     assert card.open == []
+
+
+def test_a_stream_that_follows_at_once_on_the_last_is_looked_at_no_more_often_than_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", StandIn({"card": (16_000, 1)}))
+    keeper = portaudio.Keeper()
+    keeper._thread = threading.current_thread()  # the last one's, which has yet to see that it left
+    first, second = (portaudio.Stream("input", None, 16_000, lambda *_: None) for _ in range(2))
+    keeper.watch(first)
+    keeper.leave(first)
+    assert keeper._left.is_set()
+    keeper.watch(second)
+    assert not keeper._left.is_set()
+    keeper.leave(second)
 
 
 def test_a_process_of_its_own_tells_whether_a_card_is_there(tmp_path: Path) -> None:

@@ -322,8 +322,8 @@ class Keeper:
         """Watch a stream that was started."""
         with self._lock:
             self.streams.append(stream)
+            self._left.clear()  # also where the thread has yet to see that the last stream left
             if self._thread is None:
-                self._left.clear()
                 self._thread = threading.Thread(target=self._run, name="assistant-portaudio", daemon=True)
                 self._thread.start()
 
