@@ -18,12 +18,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
+
 from assistant import demo
 from assistant.backends import Decodes, Message, Streams, load
 from assistant.backends.files import read_sound
 from assistant.backends.pictures import read_picture
 from assistant.errors import AssistantError, ConfigError
-from assistant.events import HEARING_RATE_HZ, Samples
+from assistant.events import HEARING_RATE_HZ, Image, Samples
 
 if TYPE_CHECKING:
     from assistant.config import Config
@@ -155,8 +157,18 @@ def measure_case(case: Case) -> list[Row]:
 def _median(row: Row, times: Sequence[Timed]) -> Row:
     first_ms = 1000 * statistics.median(timed.first_s for timed in times)
     rate = statistics.median(timed.rate for timed in times)
-    model = ", ".join(filter(None, (row.model, times[0].variant)))
-    return replace(row, model=model, first_ms=round(first_ms, 1), rate=round(rate, 2), unit=times[0].unit)
+    return replace(
+        row,
+        model=named(row.model, times[0].variant),
+        first_ms=round(first_ms, 1),
+        rate=round(rate, 2),
+        unit=times[0].unit,
+    )
+
+
+def named(model: str, variant: str) -> str:
+    """What a row calls a way of running a model; the only way has no name."""
+    return ", ".join(filter(None, (model, variant)))
 
 
 def peak_mb() -> int:
@@ -200,18 +212,25 @@ def encode(engine: Any, turn: int) -> Iterator[Timed]:
 
 
 def think(engine: Any, turn: int) -> Iterator[Timed]:
-    """A reply to a prompt that begins like none before it; one piece is one token."""
+    """A reply to a prompt that begins like none before it, and one to the same with a picture, of a mind that sees."""
     prompt = f"{turn} is the number of this talk. Count from one to thirty, in words."
     while engine.count(prompt) < PROMPT_TOKENS:
         prompt += " Go on and on."
+    yield _reply(engine, Message("user", prompt), "")
+    if engine.sees:
+        yield _reply(engine, Message("user", prompt, (shown(turn),)), "a picture")
+
+
+def _reply(engine: Any, message: Message, variant: str) -> Timed:
+    """How soon and how fast it is answered; one piece is one token."""
     began_s, times = perf_counter(), list[float]()
-    for _ in engine.reply([Message("user", prompt)], _never):
+    for _ in engine.reply([message], _never):
         times.append(perf_counter())
         if len(times) == REPLY_TOKENS:
             break
     if len(times) < 2:
         raise RuntimeError(f"wanted a reply of two tokens or more, got {len(times)}; take another model")
-    yield Timed(times[0] - began_s, (len(times) - 1) / (times[-1] - times[0]), "tokens/s")
+    return Timed(times[0] - began_s, (len(times) - 1) / (times[-1] - times[0]), "tokens/s", variant)
 
 
 def speak(engine: Any, turn: int) -> Iterator[Timed]:
@@ -229,8 +248,7 @@ def speak(engine: Any, turn: int) -> Iterator[Timed]:
 
 def look(engine: Any, turn: int) -> Iterator[Timed]:
     """A picture of the demo, through eyes, a detector or an encoder."""
-    _, path = demo.script().pictures[turn % len(demo.script().pictures)]
-    picture = read_picture(path)
+    picture = shown(turn)
     took_s = _timed(partial(getattr(engine, "embed_image", None) or engine.look, picture))
     yield Timed(took_s, 1 / took_s, "pictures/s")
 
@@ -261,6 +279,13 @@ WORK: dict[str, Callable[[Any, int], Iterator[Timed]]] = {
     "activity": notice,
     "endpointing": judge,
 }
+
+
+def shown(turn: int) -> Image:
+    """One of the demo's pictures, a pixel further to the right each turn: no mind has read it before."""
+    pictures = demo.script().pictures
+    _, path = pictures[turn % len(pictures)]
+    return np.ascontiguousarray(np.roll(read_picture(path), turn, axis=1))
 
 
 def question(turn: int) -> Samples:
