@@ -25,24 +25,25 @@ WHISPERS = {
 """name -> bands, width, heads, layers of the encoder and of the decoder, tokens"""
 
 
-def whisper_model(name: str) -> Any:
-    """The network of a key of WHISPERS. Raises ConfigError for another name."""
-    from whisper.model import ModelDimensions, Whisper
+def whisper_dimensions(name: str) -> Any:
+    """The dimensions of a key of WHISPERS, as the library has them. Raises ConfigError for another name."""
+    from whisper.model import ModelDimensions
 
     if name not in WHISPERS:
         near = get_close_matches(name, WHISPERS, 1)
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(WHISPERS)}"
         raise ConfigError(f"wanted the shape of a Whisper, got '{name}'; {hint}")
     bands, width, heads, hears, says, tokens = WHISPERS[name]
-    return Whisper(ModelDimensions(bands, 1500, width, heads, hears, tokens, 448, width, heads, says))
+    return ModelDimensions(bands, 1500, width, heads, hears, tokens, 448, width, heads, says)
 
 
 def random_checkpoint(name: str, file: Path) -> Path:
     """A checkpoint (`.pt`) of the shape of `name`, a key of WHISPERS. Raises ConfigError for another name."""
     import torch
+    from whisper.model import Whisper
 
     torch.manual_seed(0)
-    model = whisper_model(name)
+    model = Whisper(whisper_dimensions(name))
     torch.nn.init.normal_(model.decoder.positional_embedding, std=0.02)  # left as found memory by Whisper
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"dims": asdict(model.dims), "model_state_dict": model.state_dict()}, file)

@@ -82,6 +82,7 @@ def named_speakers(file: Path, count: int) -> Path:
 
 def xtts_model(**shape: Any) -> Any:
     """An XTTS-v2 that reads letters; `shape` is what differs from XTTS."""
+    from assistant.backends.hub import quiet
     from assistant.backends.no_torchaudio import stand_in
 
     with stand_in():
@@ -91,7 +92,8 @@ def xtts_model(**shape: Any) -> Any:
     told = {**XTTS, **shape}
     model = Xtts(XttsConfig(model_args=XttsArgs(**told), languages=["en"]))
     model.tokenizer.tokenizer = _letters(told["gpt_number_text_tokens"])
-    model.init_models()
+    with quiet():  # it remarks on tokens that are never asked for
+        model.init_models()
     return model
 
 
