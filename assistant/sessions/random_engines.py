@@ -20,7 +20,8 @@ from assistant.errors import AssistantError, ConfigError, EngineError
 from assistant.models import StoreSettings, known
 from assistant.models.machine import Machine, measure
 from assistant.sessions import shapes
-from assistant.sessions.engines import REPLY_TOKENS, Case, Job, Row, apart, failed, measure_cases, named
+from assistant.sessions.engines import Case, Job, Row, apart, failed, measure_cases, named
+from assistant.sessions.work import REPLY_TOKENS
 
 MIND = {"max_tokens": REPLY_TOKENS}
 
@@ -61,7 +62,7 @@ SHAPES: dict[str, Shape] = {
     "qwen3-vl-8b": Shape(partial(shapes.random_mind, "qwen3-vl-8b"), {"": MIND}),
     "coqui-vits-ljspeech": Shape(shapes.random_vits, VITS),
     "lfm2.5-vl-450m": Shape(partial(shapes.random_mind, "lfm2.5-vl-450m"), {"": MIND}),
-    "coqui-vits-vctk": Shape(partial(shapes.random_vits, speakers=109), VITS),
+    "coqui-vits-vctk": Shape(partial(shapes.random_vits, speakers=shapes.SPEAKERS), VITS),
     "xtts-v2": Shape(shapes.random_xtts, {"in pieces": {"accept_licence": True}}),  # there is nothing to be agreed to
     "d-fine-small": Shape(partial(shapes.random_detector, "d-fine-small"), {"": {}}),
     "rf-detr-medium": Shape(partial(shapes.random_detector, "rf-detr-medium"), {"": {}}),
@@ -70,7 +71,7 @@ SHAPES: dict[str, Shape] = {
 }
 SHAPELESS = {
     "smart-turn-v3.2": "a wheel carries the real one: name smart_turn without --random-weights",
-    "kokoro-82m": "its network is known as an ONNX file alone: assistant models pull kokoro-82m",
+    "kokoro-82m": "its engine runs a finished ONNX file, which is not built here: assistant models pull kokoro-82m",
     "smolvlm2-500m-gguf": GGUF.format("smolvlm2-500m"),
     "lfm2.5-vl-450m-gguf": GGUF.format("lfm2.5-vl-450m"),
     "qwen3-vl-4b-gguf": GGUF.format("qwen3-vl-4b"),

@@ -7,12 +7,13 @@ each with the sources of its shapes; what they make is read by the engines as if
 from assistant.sessions.shapes.minds import MINDS, mind_config, random_mind
 from assistant.sessions.shapes.recognisers import WHISPERS, random_checkpoint
 from assistant.sessions.shapes.sight import DETECTORS, ENCODERS, random_detector, random_encoder
-from assistant.sessions.shapes.voices import XTTS, random_vits, random_xtts
+from assistant.sessions.shapes.voices import SPEAKERS, XTTS, random_vits, random_xtts
 
 __all__ = [
     "DETECTORS",
     "ENCODERS",
     "MINDS",
+    "SPEAKERS",
     "WHISPERS",
     "XTTS",
     "mind_config",
