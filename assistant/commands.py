@@ -400,7 +400,9 @@ def _engine(config: Config, slot: str) -> Any:
 
 def _optional(config: Config, slot: str) -> Any:
     """The engine of a slot that may stay empty; None where it does."""
-    return None if getattr(config, slot).engine == "none" else _engine(config, slot)
+    from assistant.choosing import choose
+
+    return _engine(config, slot) if slot in choose(config) else None
 
 
 def _play(config: Config, pcm: Any, rate_hz: int) -> None:

@@ -358,7 +358,7 @@ def _validated(merged: Table, layer: str) -> Config:
         raise ConfigError(f"{layer}: {_explain(error.errors()[0])}") from error
     for slot, known in ENGINES.items():
         section: EngineSection = getattr(config, slot)
-        choices = ["none" if slot in OPTIONAL else "auto", *known]
+        choices = ["auto", *(["none"] if slot in OPTIONAL else []), *known]
         if section.engine not in choices:
             raise ConfigError(
                 f"{layer}: [{slot}] engine wanted one of {', '.join(choices)}, got '{section.engine}'; "

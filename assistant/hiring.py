@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import models, pacing
 from assistant.backends import load
-from assistant.choosing import Choice, choose, store_settings
+from assistant.choosing import NONE, Choice, choose, store_settings
 from assistant.config import DEFAULTS
 from assistant.errors import EngineError, OutputError, WeightsError
 from assistant.grounding.words import is_chinese
@@ -108,6 +108,8 @@ def prepare(config: Config, display: Any = None, slots: Sequence[str] = ("mind",
 def engage(config: Config, slot: str, choice: Choice) -> tuple[Any, Choice]:
     """Load an engine, or the first of its spares that can be had; the choice that comes back says which, and why.
 
+    The engine is None where the slot stays empty.
+
     Raises what the last of them raises: EngineError, also where there is no memory for it, or OutputError.
     """
     failed = ""
@@ -137,7 +139,11 @@ def _with_every_language(config: Config, voice: Any, taken: Choice, last: Choice
 
 
 def _load(config: Config, slot: str, choice: Choice) -> Any:
-    """Load an engine that speaks the wanted language. Raises EngineError where it cannot, or memory runs out."""
+    """Load an engine that speaks the wanted language; None for nobody. Raises EngineError where it cannot, or memory
+    runs out.
+    """
+    if choice.name == NONE:
+        return None
     try:
         engine = load(slot, choice.name, **options(config, slot, choice.name, choice))
     except (EngineError, MemoryError, RuntimeError, OSError) as error:
@@ -214,4 +220,7 @@ async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
     for slot, (worker, _) in zip(loading, hired, strict=True):
         if note := getattr(worker.model, "note", ""):
             chosen[slot] = replace(chosen[slot], why=f"{chosen[slot].why}; {note}")
-    return Engines(activity, chosen=chosen, **{slot: w for slot, (w, _) in zip(loading, hired, strict=True)})
+    workers = {slot: worker for slot, (worker, _) in zip(loading, hired, strict=True)}
+    for slot in [slot for slot, worker in workers.items() if worker.model is None]:
+        workers.pop(slot).close()
+    return Engines(activity, chosen=chosen, **workers)

@@ -41,6 +41,18 @@ def mind(tmp_path_factory) -> Path:
     return tiny_models.random_seeing_mind(tmp_path_factory.mktemp("mind") / "made", "smolvlm")
 
 
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory) -> Path:
+    """A tiny D-FINE with random weights."""
+    return tiny_models.random_detector(tmp_path_factory.mktemp("detector") / "made", "d_fine")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    """A tiny SigLIP with random weights."""
+    return tiny_models.random_encoder(tmp_path_factory.mktemp("encoder") / "made", "siglip")
+
+
 @pytest.fixture
 def elsewhere(monkeypatch, tmp_path):
     """No cache of another program's on this machine counts."""
@@ -143,14 +155,93 @@ def test_engines_are_told_what_their_model_wants_whatever_the_defaults_are(store
     assert options(other, "voice", "coqui")["model"] == "elsewhere"
 
 
+# ---------------------------------------------------------------- what can be done without
+
+SCRIPTED = [f"{slot}.engine=scripted" for slot in ("activity", "recogniser", "mind", "eyes", "endpointing", "voice")]
+
+
+def test_a_detector_and_an_encoder_that_are_here_are_used_without_further_words(store, detector, encoder):
+    import numpy as np
+
+    keep(detector, store, "d-fine-small")
+    keep(encoder, store, "siglip2-base")
+    config = configured(store)
+    chosen = choose(config, LAPTOP)
+    assert chosen["detector"].logged() == {
+        "name": "transformers",
+        "model": "d-fine-small",
+        "why": "8.0 GB are free and it is here",
+    }
+    assert (chosen["encoder"].name, chosen["encoder"].model) == ("siglip", "siglip2-base")
+    picture = np.zeros((48, 64, 3), np.uint8)
+    assert len(engage(config, "encoder", chosen["encoder"])[0].embed_image(picture)) > 0
+    assert isinstance(engage(config, "detector", chosen["detector"])[0].look(picture), tuple)
+
+
+def test_none_switches_them_off_and_so_does_the_tier_that_has_none(store, detector, encoder):
+    keep(detector, store, "d-fine-small")
+    keep(encoder, store, "siglip2-base")
+    off = choose(configured(store, "detector.engine=none", "encoder.engine=none"), LAPTOP)
+    assert not {"detector", "encoder"} & off.keys()
+    assert "encoder" in choose(configured(store, "detector.engine=none"), LAPTOP)
+    assert not {"detector", "encoder"} & choose(configured(store, "assistant.tier=builtin"), LAPTOP).keys()
+
+
+def test_one_that_does_not_fit_beside_the_others_is_told_and_takes_nothing_from_them(store, mind, detector):
+    keep(mind, store, "smolvlm2-500m")
+    keep(detector, store, "d-fine-small")
+    chosen = choose(configured(store), Machine(ram_mb=3_600, cores=4))
+    assert chosen["mind"].model == "smolvlm2-500m"
+    assert chosen["detector"].logged() == {
+        "name": "none",
+        "why": "done without; d-fine-small needs 0.3 GB beside the others, 3.6 GB are free",
+    }
+    assert choose(configured(store), Machine(ram_mb=3_800, cores=4))["detector"].model == "d-fine-small"
+
+
+def test_where_the_card_is_full_things_are_found_on_the_processor(store, detector):
+    keep(detector, store, "d-fine-small")
+    config = configured(store, "assistant.tier=auto")
+    roomy, full = Machine(8_000, 7_000, 4), Machine(8_000, 6_000, 4)
+    assert choose(config, roomy)["detector"].options == {}
+    asked = configured(store, "recogniser.engine=whisper", "recogniser.whisper.model=turbo")  # 6 GB of the card's
+    on_processor = choose(asked, full)["detector"]
+    assert on_processor.options == {"device": "cpu"} and "d-fine-small needs 0.5 GB" in on_processor.why
+    assert options(asked, "detector", "transformers", on_processor)["device"] == "cpu"
+
+
+def test_a_talk_goes_on_without_a_detector_that_is_damaged_and_is_told(store, detector):
+    spoil(keep(detector, store, "d-fine-small") / "model.safetensors")
+    engines = pacing.run(load_engines(configured(store, *SCRIPTED)), fast=False)
+    engines.close()
+    assert engines.detector is None
+    assert engines.chosen["detector"].name == "none"
+    assert engines.chosen["detector"].why.startswith("done without, in place of d-fine-small: wanted the detector ")
+    keep(detector, store / "again", "d-fine-small")
+    engines = pacing.run(load_engines(configured(store / "again", *SCRIPTED)), fast=False)
+    engines.close()
+    assert engines.detector is not None and engines.chosen["detector"].model == "d-fine-small"
+
+
+def test_a_named_tier_tells_of_the_detector_that_it_offers_and_has_not_got(store):
+    chosen = choose(configured(store, "assistant.tier=cpu"), LAPTOP)
+    assert chosen["detector"].why == "done without; d-fine-small is not here: assistant models pull d-fine-small"
+    assert "encoder" not in chosen, "it offers none"
+
+
+def test_chinese_gets_the_mind_that_knows_it(store):
+    found = better(configured(store, "assistant.language=zh"), LAPTOP)
+    assert found is not None and "lfm2.5-vl-450m-gguf" in found.models
+
+
 # ---------------------------------------------------------------- what would be better
 
 
 def test_what_would_be_better_is_told_with_its_size(store, voice):
     found = better(configured(store), LAPTOP)
     assert found is not None
-    assert found.models == ("whisper-base", "smolvlm2-500m-gguf", "coqui-vits-vctk")
-    assert str(found) == "0.8 GB: Whisper base, a seeing model, a natural voice"
+    assert found.models == ("whisper-base", "smolvlm2-500m-gguf", "coqui-vits-vctk", "d-fine-small")
+    assert str(found) == "0.9 GB: Whisper base, a seeing model, a natural voice, an eye for things"
 
 
 def test_what_is_here_or_does_not_fit_is_not_offered(store, voice):
