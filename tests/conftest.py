@@ -8,6 +8,9 @@ import pulse
 import pytest
 import soundfile
 
+from assistant.privacy import keep_quiet
+
+keep_quiet()  # also where a test makes an engine itself
 HERE = Path(__file__).resolve().parent
 
 

@@ -19,6 +19,8 @@ from assistant.models import fetch
 
 MINDS = ["scripted", "llama", "llama-sees", "openai", "openai-sees", "transformers-sees", "transformers-reads"]
 """engine, and behind a dash which of its minds"""
+AHEAD = [name for name in MINDS if name != "scripted"]
+"""those that read ahead"""
 
 SYSTEM = Message("system", "Answer in one short sentence.")
 QUESTION = [SYSTEM, Message("user", "What is the sun?")]
@@ -251,9 +253,10 @@ def test_what_stop_raises_reaches_the_reader(mind: Mind) -> None:
 # ---------------------------------------------------------------- reading ahead
 
 
-def test_what_is_read_ahead_changes_nothing(mind: Mind) -> None:
-    if not isinstance(mind, Prefills):
-        pytest.skip("this mind does not read ahead")
+@pytest.mark.parametrize("name", AHEAD)
+def test_what_is_read_ahead_changes_nothing(loaded: Loaded, name: str) -> None:
+    mind = loaded(name)
+    assert isinstance(mind, Prefills)
     whole = say(mind, QUESTION)
     mind.prefill([SYSTEM], never)
     assert say(mind, QUESTION) == whole
