@@ -8,7 +8,9 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_models
@@ -429,6 +431,123 @@ def test_the_ways_to_be_out_of_memory_are_known():
         assert out_of_memory(error)
     for error in (RuntimeError("size mismatch"), OSError(2, "no such file"), WeightsError("out of memory of it"), None):
         assert not out_of_memory(error)
+
+
+class FakeMemory:
+    """Stands in for loading: engines of `wants` take so many MB when they are loaded, one half and then the other, and
+    the first time together. What finds no room holds what it has got until it is let go.
+    """
+
+    def __init__(self, free_mb: int, wants: dict[str, int]) -> None:
+        self.free_mb, self.wants = free_mb, wants
+        self.tried: list[str] = []
+        self.lock, self._together = threading.RLock(), threading.Barrier(len(wants))
+
+    def load(self, slot: str, name: str, **told: object) -> object:
+        wanted = self.wants.get(name, 0)
+        with self.lock:
+            first = wanted > 0 and name not in self.tried
+            self.tried.append(name)
+        got = list[_Taken]()
+        for _ in range(2):
+            got.append(_Taken(self, wanted // 2))
+            if first:
+                self._together.wait(30)
+        if sum(part.mb for part in got) < wanted:
+            import torch
+
+            raise MemoryError if slot == "mind" else torch.OutOfMemoryError("CUDA out of memory")
+        return SimpleNamespace(languages=("en", "zh"), holds=got)
+
+
+class _Taken:
+    """A part of a fake memory, for as long as it is known."""
+
+    def __init__(self, memory: FakeMemory, wanted_mb: int) -> None:
+        self._memory = memory
+        with memory.lock:
+            self.mb = min(memory.free_mb, wanted_mb)
+            memory.free_mb -= self.mb
+
+    def __del__(self) -> None:
+        with self._memory.lock:
+            self._memory.free_mb += self.mb
+
+
+def hungry(store: Path, monkeypatch: pytest.MonkeyPatch, memory: FakeMemory, *, spares: bool) -> Config:
+    """A mind and a voice that are loaded from a fake memory, each with a fake as its spare, or none."""
+    chosen = {
+        slot: Choice(name, "it is here", f"{name}-model", spares=(Choice("scripted", "a fake"),) if spares else ())
+        for slot, name in (("mind", "transformers"), ("voice", "coqui"))
+    }
+    monkeypatch.setattr("assistant.hiring.load", memory.load)
+    monkeypatch.setattr("assistant.hiring.options", lambda *_: {})
+    config = configured(store, *SCRIPTED, "detector.engine=none", "encoder.engine=none")
+    rest = choose(config)
+    monkeypatch.setattr("assistant.hiring.choose", lambda _: {**rest, **chosen})
+    return config
+
+
+WANTS = {"transformers": 900, "coqui": 900}
+
+
+def test_of_two_that_run_out_of_memory_at_once_one_gets_what_the_other_lets_go(store, monkeypatch):
+    memory = FakeMemory(1_000, WANTS)
+    engines = pacing.run(load_engines(hungry(store, monkeypatch, memory, spares=True)), fast=False)
+    engines.close()
+    assert engines.chosen["mind"].why == "it is here"
+    assert engines.chosen["voice"].why.startswith(
+        "a fake, in place of coqui-model: wanted the voice 'coqui-model', got no memory for it ("
+    )
+    assert [name for name in memory.tried if name != "scripted"][2:] == ["transformers", "coqui"]
+
+
+def test_of_two_that_find_no_memory_each_is_replaced_and_says_why(store, monkeypatch):
+    memory = FakeMemory(400, WANTS)
+    engines = pacing.run(load_engines(hungry(store, monkeypatch, memory, spares=True)), fast=False)
+    engines.close()
+    for slot in ("mind", "voice"):
+        assert engines.chosen[slot].name == "scripted"
+        assert f"wanted the {slot} '" in engines.chosen[slot].why and "got no memory" in engines.chosen[slot].why
+
+
+def test_two_that_find_no_memory_and_have_no_spare_are_both_told(store, monkeypatch):
+    memory = FakeMemory(400, WANTS)
+    with pytest.raises(EngineError, match=r"wanted the mind 'tr.*no memory.*; and wanted the voice 'coqui.*no memory"):
+        pacing.run(load_engines(hungry(store, monkeypatch, memory, spares=False)), fast=False)
+    assert memory.free_mb == 400, "what they had got is let go"
+
+
+def test_what_is_damaged_is_not_read_twice(store, monkeypatch):
+    tried: list[str] = []
+
+    def load(slot: str, name: str, **told: object) -> object:
+        tried.append(name)
+        if name == "transformers":
+            raise WeightsError("wanted weights, got none; get some")
+        return SimpleNamespace(languages=("en", "zh"))
+
+    config = hungry(store, monkeypatch, FakeMemory(0, {"none": 1}), spares=True)
+    monkeypatch.setattr("assistant.hiring.load", load)
+    engines = pacing.run(load_engines(config), fast=False)
+    engines.close()
+    assert tried.count("transformers") == 1
+    assert engines.chosen["mind"].why == "a fake, in place of transformers-model: wanted weights, got none; get some"
+
+
+def test_every_engine_that_was_tried_is_told(store, monkeypatch):
+    def load(slot: str, name: str, **told: object) -> object:
+        if name != "scripted":
+            raise WeightsError(f"wanted {name}, got none; get it")
+        return SimpleNamespace()
+
+    monkeypatch.setattr("assistant.hiring.load", load)
+    choice = Choice("llama", "a", "one", spares=(Choice("openai", "b", "two"), Choice("scripted", "a fake")))
+    monkeypatch.setattr("assistant.hiring.options", lambda *_: {})
+    _, taken = engage(configured(store), "mind", choice)
+    assert taken.why == (
+        "a fake, in place of one: wanted llama, got none; get it, in place of two: wanted openai, got none; get it"
+    )
 
 
 def test_a_failure_that_is_the_programs_own_is_not_covered_up(store, monkeypatch):
