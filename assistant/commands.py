@@ -409,14 +409,14 @@ def _play(config: Config, pcm: Any, rate_hz: int) -> None:
     from assistant import pacing
     from assistant.backends.devices import open_speaker
     from assistant.events import Phrase
+    from assistant.saying import say_through
 
     async def play() -> None:
         clock = pacing.Clock()
         clock.start()
         speaker = open_speaker(config.speaker.sink, clock)
         try:
-            await speaker.play(Phrase("", pcm, rate_hz, ()))
-            await speaker.drain()
+            await say_through(speaker, Phrase("", pcm, rate_hz, ()), lambda line: typer.echo(line, err=True))
         finally:
             speaker.close()
 
