@@ -223,18 +223,25 @@ def test_a_sound_card_that_is_unplugged_is_told_waited_for_and_taken_back(speech
 def test_a_text_that_is_said_waits_for_a_sound_card_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     text = "One loudspeaker was pulled out while this was said, and all of it is said again."
-    command = [sys.executable, "-W", "error", "-m", "assistant", "say", text, "--offline"]
+    say = [sys.executable, "-W", "error", "-m", "assistant", "say", text, "--offline"]
+    listen = ["parec", "-d", "spk.monitor", "--rate=48000", "--channels=1", "--latency-msec=20"]
     with pulse.pulse_audio(tmp_path / "server") as card:
-        pipes: dict[str, Any] = {"env": card.env, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        with subprocess.Popen(["pactl", "subscribe"], **pipes) as events, subprocess.Popen(command, **pipes) as said:
-            assert events.stdout is not None and said.stderr is not None
-            next(line for line in events.stdout if "'new' on sink-input" in line)
+        ear = subprocess.Popen(listen, env=card.env, stdout=subprocess.PIPE)
+        said = subprocess.Popen(say, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert ear.stdout is not None and said.stderr is not None
+            while not any(ear.stdout.read(1_920)):
+                assert said.poll() is None
             card.unplug()
-            assert said.stderr.readline() == "the loudspeaker is gone; plug it in, it is waited for (30 s)\n"
+            told = next(line for line in said.stderr if "loudspeaker" in line)  # PortAudio has its say as well
             card.plug()
             out, err = said.communicate(timeout=60)
-            events.terminate()
-    assert (said.returncode, out, err) == (0, "", "")
+        finally:
+            for program in (ear, said):
+                program.kill()
+                program.communicate()
+    assert told == "the loudspeaker is gone; plug it in, it is waited for (30 s)\n"
+    assert (said.returncode, out) == (0, "") and "loudspeaker" not in err
 
 
 def test_a_sound_server_that_is_started_again_is_found_again(speech: Path, tmp_path: Path) -> None:
