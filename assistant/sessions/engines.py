@@ -79,11 +79,13 @@ def chosen_cases(config: Config, names: Sequence[str] = ()) -> list[Case]:
 
     Raises ConfigError for a name that is none of theirs.
     """
-    from assistant.choosing import choose
+    from assistant.choosing import NONE, choose
     from assistant.hiring import options
 
     cases: list[Case] = []
     for slot, choice in choose(config).items():
+        if choice.name == NONE:
+            continue
         told = options(config, slot, choice.name, choice)
         model = choice.model or str(told.get("model") or choice.name)
         cases.append(Case(slot, choice.name, model, told))
