@@ -20,7 +20,8 @@ from assistant.errors import AssistantError, ConfigError, EngineError
 from assistant.models import StoreSettings, known
 from assistant.models.machine import Machine, measure
 from assistant.sessions import shapes
-from assistant.sessions.engines import REPLY_TOKENS, Case, Job, Row, apart, failed, measure_cases
+from assistant.sessions.engines import Case, Job, Row, apart, failed, measure_cases, named
+from assistant.sessions.work import REPLY_TOKENS
 
 MIND = {"max_tokens": REPLY_TOKENS}
 
@@ -30,7 +31,7 @@ class Shape:
     """A model of the catalogue that can be made with random weights.
 
     `make` gets a path of its own and returns what the engine is told as `model`. `variants`: what to call a way of
-    running it -> the engine's options. `job` as in `Case`.
+    running it, "" for the only one -> the engine's options. `job` as in `Case`.
     """
 
     make: Callable[[Path], Path]
@@ -43,6 +44,9 @@ def _whisper(name: str, *computes: str) -> Shape:
     return Shape(make, {compute: {"compute": compute} for compute in computes}, "encoder")
 
 
+VITS = {"whole": {"windows": False}, "in windows": {"windows": True}}
+GGUF = "it is a file of llama.cpp's: measure {}, of the same shape"
+
 SHAPES: dict[str, Shape] = {
     "whisper-tiny": _whisper("tiny", "fp32"),
     "whisper-base": _whisper("base", "fp32", "bf16", "int8"),
@@ -53,11 +57,27 @@ SHAPES: dict[str, Shape] = {
         partial(shapes.random_mind, "smollm2-135m"),
         {"torch fp32": {"dtype": "float32", **MIND}, "torch bf16": {"dtype": "bfloat16", **MIND}},
     ),
-    "smolvlm2-500m": Shape(partial(shapes.random_mind, "smolvlm2-500m"), {"text": MIND}),
-    "qwen3-vl-4b": Shape(partial(shapes.random_mind, "qwen3-vl-4b"), {"text": MIND}),
-    "qwen3-vl-8b": Shape(partial(shapes.random_mind, "qwen3-vl-8b"), {"text": MIND}),
-    "coqui-vits-ljspeech": Shape(shapes.random_vits, {"whole": {"windows": False}, "in windows": {"windows": True}}),
+    "smolvlm2-500m": Shape(partial(shapes.random_mind, "smolvlm2-500m"), {"": MIND}),
+    "qwen3-vl-4b": Shape(partial(shapes.random_mind, "qwen3-vl-4b"), {"": MIND}),
+    "qwen3-vl-8b": Shape(partial(shapes.random_mind, "qwen3-vl-8b"), {"": MIND}),
+    "coqui-vits-ljspeech": Shape(shapes.random_vits, VITS),
+    "lfm2.5-vl-450m": Shape(partial(shapes.random_mind, "lfm2.5-vl-450m"), {"": MIND}),
+    "coqui-vits-vctk": Shape(partial(shapes.random_vits, speakers=shapes.SPEAKERS), VITS),
+    "xtts-v2": Shape(shapes.random_xtts, {"in pieces": {"accept_licence": True}}),  # there is nothing to be agreed to
+    "d-fine-small": Shape(partial(shapes.random_detector, "d-fine-small"), {"": {}}),
+    "rf-detr-medium": Shape(partial(shapes.random_detector, "rf-detr-medium"), {"": {}}),
+    "siglip2-base": Shape(partial(shapes.random_encoder, "siglip2-base"), {"": {}}),
+    "clip-vit-base-patch32": Shape(partial(shapes.random_encoder, "clip-vit-base-patch32"), {"": {}}),
 }
+SHAPELESS = {
+    "smart-turn-v3.2": "a wheel carries the real one: name smart_turn without --random-weights",
+    "kokoro-82m": "its engine runs a finished ONNX file, which is not built here: assistant models pull kokoro-82m",
+    "smolvlm2-500m-gguf": GGUF.format("smolvlm2-500m"),
+    "lfm2.5-vl-450m-gguf": GGUF.format("lfm2.5-vl-450m"),
+    "qwen3-vl-4b-gguf": GGUF.format("qwen3-vl-4b"),
+    "qwen3-vl-8b-gguf": GGUF.format("qwen3-vl-8b"),
+}
+"""what of the catalogue cannot be made, or need not: why, and what to do"""
 RATIOS = ("whisper-tiny", "whisper-base", "whisper-small", "smollm2-135m-instruct-q4_1", "coqui-vits-ljspeech")
 """what is measured where nothing is named"""
 BESIDE = {"smollm2-135m-instruct-q4_1": Case("mind", "llama", "smollm2-135m-instruct-q4_1, llama.cpp", options=MIND)}
@@ -78,6 +98,8 @@ def measure_random(
     Raises ConfigError for a name whose shape is not known.
     """
     for name in names:
+        if name not in known_shapes and name in SHAPELESS:
+            raise ConfigError(f"wanted a model that can be made, got '{name}'; {SHAPELESS[name]}")
         if name not in known_shapes:
             near = get_close_matches(name, known_shapes, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"choose among {', '.join(known_shapes)}"
@@ -102,8 +124,8 @@ def _measured(
             tell(f"{name}: making random weights")
             path = apart(partial(shape.make, folder / _file(weights.slot)))
             cases = [
-                Case(blank.slot, engine, f"{name}, {variant}", {**options, "model": str(path)}, "random", shape.job)
-                for variant, options in shape.variants.items()
+                Case(blank.slot, engine, named(name, way), {**options, "model": str(path)}, "random", shape.job)
+                for way, options in shape.variants.items()
             ]
             yield from measure_cases(cases, tell)
         except (AssistantError, MemoryError, RuntimeError, OSError) as error:
