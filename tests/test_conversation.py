@@ -495,6 +495,7 @@ def test_without_memory_nothing_outlives_its_turn():
         [(1, 2), (8, 9)], ["what does it say", "and now"], rules=Rules(memory=False), pictures=picture, lines=["TEA"]
     )
     assert held.exchanges == []
+    assert held.talk.sight.gaze is None, "where it looked is not kept either"
     assert len(held.all("exchange")) == 2
     assert all(m.role in ("system", "user") for m in held.mind.heard[-1]) and len(held.mind.heard[-1]) == 2
 

@@ -148,7 +148,13 @@ def test_only_who_asks_for_it_is_forgotten(said: str, scope: str) -> None:
 def test_nothing_is_remembered_of_nothing() -> None:
     for question in ("did you see a dog", "was the light on five minutes ago", "compare this with the first one"):
         assert ground(question, [], [], 10.0).kind == "refusal"
-    assert ground("what are you looking at", MEMORY, [], NOW_S).kind == "refusal"
+    assert ground("what are you looking at", [], [], NOW_S).kind == "refusal"
+
+
+def test_before_anything_was_asked_it_looks_at_what_is_in_view() -> None:
+    assert ground("what are you looking at", MEMORY, [], NOW_S).sentences == (
+        "I looked at what was in view when you had spoken, just now.",
+    )
 
 
 def test_what_is_still_in_view_is_no_thing_from_earlier() -> None:

@@ -55,11 +55,16 @@ def remember(asked: Question, memory: Memory, language: str) -> Found | None:
 
 
 def _gaze(memory: Memory, language: str) -> Found | None:
-    if memory.gaze is None:
+    """What was looked at last and why; before anything was, what is in view."""
+    gaze = memory.gaze
+    if gaze is None and memory.in_view:
+        newest = memory.glimpses[-1]
+        gaze = Gaze(newest.id, newest.ended_s, "newest")
+    if gaze is None:
         return None
-    of = next((e for g, evidence in memory.sight if g.id == memory.gaze.glimpse for e in evidence), None)
-    slots = {"ago": wording.ago(memory.now_s - memory.gaze.at_s, language), "word": memory.gaze.word}
-    frame = wording.table("grounds.gaze", memory.gaze.reason, language)
+    of = next((e for g, evidence in memory.sight if g.id == gaze.glimpse for e in evidence), None)
+    slots = {"ago": wording.ago(memory.now_s - gaze.at_s, language), "word": gaze.word}
+    frame = wording.table("grounds.gaze", gaze.reason, language)
     return _answer([of] if of else [], wording.filled((frame,), slots))
 
 
