@@ -102,6 +102,7 @@ async def _look(talk: Talk, draft: Draft, words: Words) -> Fusion:
         [sight.newest(g) for g in talk.conversation.glimpses],
         talk.conversation.exchanges,
         mode=mode,
+        why=why,
         mind_sees=mind.sees,
         mind_free=mind.free,
         now_s=talk.clock.now_s(),

@@ -188,6 +188,22 @@ def test_what_was_shown_before_is_told_with_its_time_and_why_it_was_looked_at() 
     assert held.exchanges[1].seen == (1,)
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "sees", "mode", "why"),
+    [
+        ("auto", False, "late", "the mind takes text only"),
+        ("early", False, "late", "early was asked for, but the mind takes text only"),
+        ("attention", False, "attention", "asked for"),
+        ("auto", True, "co-attention", "it asks about what is written"),
+    ],
+)
+def test_the_log_tells_why_sight_took_the_way_it_took(asked_for: str, sees: bool, mode: str, why: str) -> None:
+    mind = ScriptedMind(["It is milk."], sees=sees)
+    held = talk([(6, 7)], ["how much is this"], [(0, 0)], mind=mind, rules=Rules(fusion=asked_for))
+    (fusion,) = held.all("fusion")
+    assert fusion["mode"] == mode and (fusion["why"] + ";").startswith(why + ";")
+
+
 def test_pictures_fit_the_words_by_an_encoder_where_nothing_was_read() -> None:
     red = np.full((120, 160, 3), 120, np.uint8)
     red[30:90, 40:120] = (220, 30, 30)

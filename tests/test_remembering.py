@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from assistant.events import Finding, Gaze, Glimpse
-from assistant.grounding import ground
+from assistant.grounding import forgetting, ground
 from assistant.grounding.moments import ago, relation
 from assistant.grounding.wording import ago as told_ago
 
@@ -70,6 +70,14 @@ GAZE = Gaze(5, 195.0, "pointed", "this")
         ("how much is this", ["$1.19"]),
         ("what are you looking at", ["'this'", "5 seconds ago"]),
         ("what do you see here", ["PLUM JAM"]),
+        ("where was the cup", ["a cup", "left", "2 minutes ago"]),
+        ("what was the first thing i showed you", ["OAT MILK", "3 minutes ago"]),
+        ("what was the last thing i showed you", ["bottle", "2 minutes ago"]),
+        ("what have i shown you", ["bottle", "2 minutes ago"]),
+        ("what else did i show you", ["bottle", "2 minutes ago"]),
+        ("is this the same as the first one", ["OAT MILK", "PLUM JAM"]),
+        ("was there a cup earlier", ["Yes", "a cup", "2 minutes ago"]),
+        ("was there a dog earlier", ["not seen"]),
     ],
 )
 def test_what_was_is_told_with_its_time(question: str, says: list[str]) -> None:
@@ -90,6 +98,9 @@ def test_what_was_is_told_with_its_time(question: str, says: list[str]) -> None:
         ("把这个和第一个比较一下", ["OAT MILK", "PLUM JAM"]),
         ("你看到过瓶子吗", ["看到过", "瓶子"]),
         ("你看到过狗吗", ["没有看到过"]),
+        ("你刚才看到瓶子了吗", ["看到过", "瓶子"]),
+        ("你现在在看什么", ["this", "5秒前"]),
+        ("这个和第一个一样吗", ["OAT MILK", "PLUM JAM"]),
         ("什么时候给你看的苹果汁", ["APPLE JUICE", "2分钟前"]),
         ("第一个多少钱", ["$2.09", "3分钟前"]),
         ("两分钟前我给你看了什么", ["瓶子", "2分钟前"]),
@@ -99,6 +110,39 @@ def test_what_was_is_told_with_its_time(question: str, says: list[str]) -> None:
 def test_the_same_in_chinese(question: str, says: list[str]) -> None:
     grounds = ground(question, MEMORY, [], NOW_S, "zh", GAZE)
     assert grounds.sentences and all(part in grounds.sentences[0] for part in says), grounds.sentences
+
+
+def test_a_label_from_earlier_is_the_newest_thing_with_a_label_that_is_out_of_view() -> None:
+    shown = [
+        glimpse(1, 0, 20, "OAT MILK", "BEST BEFORE 12.05.2027"),
+        *(glimpse(2 + i, 20 + 20 * i, 35 + 20 * i, objects=[name]) for i, name in enumerate(("dog", "cup", "car"))),
+        glimpse(5, 80, 100, objects=["chair"]),
+        glimpse(6, 110, 140, objects=["cat"]),
+    ]
+    for question, language in (("read me the label from earlier", "en"), ("念一下刚才的标签", "zh")):
+        assert "OAT MILK" in ground(question, shown, [], 150.0, language).sentences[0]
+
+
+def test_things_that_share_nothing_else_are_told_apart_by_what_they_are() -> None:
+    shown = [glimpse(1, 0, 20, "OAT MILK", "PRICE $2.09"), glimpse(2, 30, 60, objects=["dog"])]
+    assert ground("compare this with the first one", shown, [], 61.0).sentences[0] == (
+        "The first one: OAT MILK. This one: a dog."
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "scope"),
+    [
+        ("forget that", "that"), ("never mind, forget that", "that"), ("delete that picture please", "that"),
+        ("forget what you just saw", "that"), ("forget what i have just shown you", "that"),
+        ("forget everything", "all"),
+        ("clear your memory", "all"), ("把刚才的忘掉吧", "that"), ("忘记刚才的事", "that"), ("忘记所有的事", "all"),
+        ("忘掉一切的记忆", "all"), ("forget that i like tea", ""), ("did you forget that", ""),
+        ("i will never forget that", ""), ("别忘了这个", ""),
+    ],
+)  # fmt: skip
+def test_only_who_asks_for_it_is_forgotten(said: str, scope: str) -> None:
+    assert forgetting(said)[0] == scope
 
 
 def test_nothing_is_remembered_of_nothing() -> None:

@@ -255,6 +255,7 @@ def fuse(
     exchanges: Sequence[Exchange],
     *,
     mode: str,
+    why: str = "",
     mind_sees: bool,
     mind_free: bool,
     now_s: float,
@@ -267,12 +268,13 @@ def fuse(
 ) -> Fusion:
     """Bring sight and words together for one turn.
 
+    mode, why: what `choose_mode` said; without `why` it is asked.
     `current` is what the words are about, read if it could be; `glimpses` is the memory, oldest first. A mind that is
     not `mind_free` gets a grammar that admits only what code found to answer the question. `focused` is what `focus`
     said, with the part read again already merged into its first glimpse; without it that is done here, `look_again`
     looking at the part. `room`: tokens, as `count` counts them, for what a free mind is told.
     """
-    chosen, why = choose_mode(mode, mind_sees, question)
+    chosen, why = (mode, why) if why else choose_mode(mode, mind_sees, question)
     if focused is None:
         focused = focus(question, current, glimpses, mode=chosen, why=why, now_s=now_s)
         if focused.crop is not None and look_again is not None:

@@ -197,6 +197,8 @@ def _ago(evidence: Evidence, memory: Memory, language: str) -> str:
 
 
 def _from_sight(asked: Question, memory: Memory, exchanges: Sequence[Exchange], language: str) -> Found | None:
+    if asked.past and asked.wording in ("describe", "thing"):
+        return _described(asked, memory, language)
     view, size = _view(asked, memory)
     if (named := objects.answered(asked, view, size, language)) is not None:
         return [Ranked(e, e.score) for e in named[0]], named[1]

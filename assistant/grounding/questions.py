@@ -160,7 +160,7 @@ def _moment(text: str, talk: str) -> str:
 
 
 def _comparing(text: str) -> Comparing | None:
-    if not lexicon.pattern("compares").search(text):
+    if not lexicon.pattern("compares").search(text) or lexicon.pattern("no_comparison").search(text):
         return None
     for row in lexicon.comparatives():
         loose = not row.measure and not lexicon.pattern("compares_any").search(text)

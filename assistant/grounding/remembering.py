@@ -134,8 +134,10 @@ def _contrast(asked: Question, memory: Memory, language: str) -> Found | None:
         other = memory.things[-2]
     told, others = _told(here, memory), _told(other, memory)
     differing = [k for k in (*CONTRASTED, "colour") if k in told and k in others and told[k].text != others[k].text][:3]
+    if differing[:1] == ["title"] and told["title"].kind == "object":
+        differing = [k for k in differing if k != "colour"]  # 'a cup and brown' is no sentence
     if not differing:
-        same = [told[k].text for k in CONTRASTED if k in told and k in others][:3]
+        same = [_text(told[k], language) for k in CONTRASTED if k in told and k in others][:3]
         return _answer(
             [told[k] for k in CONTRASTED if k in told and k in others],
             wording.sentences("grounds.contrast.same", language, {"a": _list(same, language)}),
@@ -162,10 +164,13 @@ def _told(thing: Shown, memory: Memory) -> dict[str, Evidence]:
             found.setdefault(evidence.kind, evidence)
     found.pop("title", None)
     named = next((e for e in thing.evidence if e.kind == "title" and e.text == title(thing)), None)
+    named = named or next(iter(objects.main_things(thing.evidence)), None)
     return found | ({"title": named} if named else {})
 
 
 def _text(evidence: Evidence, language: str) -> str:
+    if evidence.kind == "object":
+        return naming.counted(evidence.text, 1, language)
     return wording.colour(evidence.text, language) if evidence.kind == "colour" else evidence.text
 
 
