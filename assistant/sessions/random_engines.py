@@ -19,8 +19,9 @@ from typing import Any
 from assistant.errors import AssistantError, ConfigError, EngineError
 from assistant.models import StoreSettings, known
 from assistant.models.machine import Machine, measure
-from assistant.sessions import shapes
+from assistant.sessions import gguf_files, gguf_torch, shapes
 from assistant.sessions.engines import REPLY_TOKENS, Case, Job, Row, apart, failed, measure_cases
+from assistant.sessions.gguf_shapes import GGUFS
 
 MIND = {"max_tokens": REPLY_TOKENS}
 
@@ -30,18 +31,32 @@ class Shape:
     """A model of the catalogue that can be made with random weights.
 
     `make` gets a path of its own and returns what the engine is told as `model`. `variants`: what to call a way of
-    running it -> the engine's options. `job` as in `Case`.
+    running it -> the engine's options; a `model` or `mmproj` among them is a file of what was made. `job` as in `Case`.
+    `engine`: default, transformers for a mind, else the catalogue's. `also`: the same model in other files.
     """
 
     make: Callable[[Path], Path]
     variants: Mapping[str, Mapping[str, Any]]
     job: Job = ""
+    engine: str = ""
+    also: tuple[Shape, ...] = ()
 
 
 def _whisper(name: str, *computes: str) -> Shape:
     make = partial(shapes.random_checkpoint, name)
     return Shape(make, {compute: {"compute": compute} for compute in computes}, "encoder")
 
+
+def _gguf(name: str) -> Shape:
+    return Shape(partial(gguf_files.random_gguf, name), {"text": {**_FILES, **MIND}}, engine="llama")
+
+
+_FILES = {"model": "model.gguf", "mmproj": "mmproj.gguf"}
+_SAME = Shape(
+    partial(gguf_torch.same_mind, "smollm2-135m"),
+    {f"llama.cpp {mix}": {"model": f"{mix}.gguf", **MIND} for mix in ("f16", "bf16", "q8_0")},
+    engine="llama",
+)
 
 SHAPES: dict[str, Shape] = {
     "whisper-tiny": _whisper("tiny", "fp32"),
@@ -52,11 +67,13 @@ SHAPES: dict[str, Shape] = {
     "smollm2-135m-instruct-q4_1": Shape(
         partial(shapes.random_mind, "smollm2-135m"),
         {"torch fp32": {"dtype": "float32", **MIND}, "torch bf16": {"dtype": "bfloat16", **MIND}},
+        also=(_SAME,),
     ),
     "smolvlm2-500m": Shape(partial(shapes.random_mind, "smolvlm2-500m"), {"text": MIND}),
     "qwen3-vl-4b": Shape(partial(shapes.random_mind, "qwen3-vl-4b"), {"text": MIND}),
     "qwen3-vl-8b": Shape(partial(shapes.random_mind, "qwen3-vl-8b"), {"text": MIND}),
     "coqui-vits-ljspeech": Shape(shapes.random_vits, {"whole": {"windows": False}, "in windows": {"windows": True}}),
+    **{name: _gguf(name) for name in GGUFS},
 }
 RATIOS = ("whisper-tiny", "whisper-base", "whisper-small", "smollm2-135m-instruct-q4_1", "coqui-vits-ljspeech")
 """what is measured where nothing is named"""
@@ -93,26 +110,37 @@ def _measured(
     store: StoreSettings | None,
 ) -> Iterator[Row]:
     for name in names:
-        shape, weights = known_shapes[name], known(name)
-        engine = "transformers" if weights.slot == "mind" else weights.engine
-        folder = Path(tempfile.mkdtemp(prefix="assistant-random-"))
-        blank = Case(weights.slot, engine, name, weights="random")
-        try:
-            check_room(name, machine or measure())
-            tell(f"{name}: making random weights")
-            path = apart(partial(shape.make, folder / _file(weights.slot)))
-            cases = [
-                Case(blank.slot, engine, f"{name}, {variant}", {**options, "model": str(path)}, "random", shape.job)
-                for variant, options in shape.variants.items()
-            ]
-            yield from measure_cases(cases, tell)
-        except (AssistantError, MemoryError, RuntimeError, OSError) as error:
-            yield failed(blank, error)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        for shape in (known_shapes[name], *known_shapes[name].also):
+            yield from _made(name, shape, machine, tell)
         if name in BESIDE:
             beside = BESIDE[name]
             yield from measure_cases([replace(beside, options={**beside.options, "store": store})], tell)
+
+
+def _made(name: str, shape: Shape, machine: Machine | None, tell: Callable[[str], None]) -> Iterator[Row]:
+    slot = known(name).slot
+    engine = shape.engine or ("transformers" if slot == "mind" else known(name).engine)
+    folder = Path(tempfile.mkdtemp(prefix="assistant-random-"))
+    blank = Case(slot, engine, name, weights="random")
+    try:
+        check_room(name, machine or measure())
+        tell(f"{name}: making random weights")
+        path = apart(partial(shape.make, folder / _file(slot)))
+        cases = [
+            Case(slot, engine, f"{name}, {variant}", {**options, **_paths(path, options)}, "random", shape.job)
+            for variant, options in shape.variants.items()
+        ]
+        yield from measure_cases(cases, tell)
+    except (AssistantError, MemoryError, RuntimeError, OSError) as error:
+        yield failed(blank, error)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _paths(made: Path, options: Mapping[str, Any]) -> dict[str, str]:
+    """Where the files lie that a way of running it names."""
+    files = {"model": ""} | {option: options[option] for option in ("model", "mmproj") if option in options}
+    return {option: str(made / file) for option, file in files.items()}
 
 
 def _file(slot: str) -> str:
