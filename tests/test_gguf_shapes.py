@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from assistant.backends.llama import Llama
 from assistant.backends.transformers import Transformers
 from assistant.errors import ConfigError
 from assistant.events import Image
-from assistant.models import known
+from assistant.models import catalogue, known
 from assistant.sessions import gguf_files, gguf_torch
 from assistant.sessions.gguf_shapes import GGUFS, Gguf, Mix, Reader, Sight, chosen_types, reader_tensors, sight_tensors
+from assistant.sessions.random_engines import SHAPES, Shape, measure_random
 
 BILLIONS = {
     "smolvlm2-500m-gguf": 0.507,
@@ -167,3 +169,22 @@ def test_converted_weights_say_the_same_in_both_engines(mix: Mix, tmp_path: Path
         said = "".join(say(cpp))
     assert "".join(say(Transformers(str(hub), dtype="float32", max_tokens=12))) == said
     assert len(set(said)) > 3
+
+
+def test_a_shape_is_measured_on_its_files_and_on_the_other_ones_of_the_same_model() -> None:
+    """Tiny ones under a name of the catalogue, each in processes of its own."""
+    name, options = "smolvlm2-500m-gguf", {"model": "model.gguf", "max_tokens": 32, "threads": 1}
+    make = partial(gguf_files.write_random, TINY["llama"])
+    blind = Shape(make, {"blind": options}, engine="llama")
+    shape = Shape(make, {"seeing": {**options, "mmproj": "mmproj.gguf"}}, engine="llama", also=(blind,))
+    rows = list(measure_random([name], known_shapes={name: shape}))
+    assert [(row.engine, row.model, row.weights, row.error) for row in rows] == [
+        ("llama", f"{name}, seeing", "random", ""),
+        ("llama", f"{name}, blind", "random", ""),
+    ]
+    assert all(row.unit == "tokens/s" and row.rate and row.rate > 0 for row in rows)
+
+
+def test_all_gguf_models_of_the_catalogue_that_see_have_a_shape() -> None:
+    wanted = {name for name, weights in catalogue().items() if weights.engine == "llama" and "mmproj" in weights.paths}
+    assert wanted == set(GGUFS) <= set(SHAPES)
