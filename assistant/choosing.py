@@ -31,6 +31,9 @@ BUILT_IN = {
 """what runs on a machine with nothing but packages"""
 WORDS_ALONE = "words"
 """the engine for endpointing that needs no weights, and judges worse"""
+NONE = "none"
+"""who is asked for in a slot that shall stay empty"""
+SLOTS = (*BUILT_IN, *sorted(OPTIONAL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class Choice:
         return {"name": self.name, **({"model": self.model} if self.model else {}), "why": self.why}
 
 
+NOBODY = Choice(NONE, "done without")
+"""in a slot that stays empty"""
+
+
 @dataclass(frozen=True, slots=True)
 class Better:
     """Models of a tier that this machine could run and has not got; `slots` are what they would do."""
@@ -72,27 +79,37 @@ class Better:
 
 
 def _contents(slot: str, model: str) -> str:
-    kinds = {"mind": "a seeing model", "voice": "a natural voice"}
+    kinds = {
+        "mind": "a seeing model",
+        "voice": "a natural voice",
+        "detector": "an eye for things",
+        "encoder": "a search of pictures by words",
+    }
     return kinds.get(slot) or model.replace("-", " ").capitalize()
 
 
 def choose(config: Config, machine: Machine | None = None) -> dict[str, Choice]:
-    """An engine for every slot that has one. `machine`: default, this one as it is now."""
-    chosen = {slot: _unaided(config, slot) for slot in BUILT_IN}
-    chosen |= {slot: _unaided(config, slot) for slot in sorted(OPTIONAL) if getattr(config, slot).engine != "none"}
-    if config.assistant.tier != "builtin" and any(_open(config, slot) for slot in BUILT_IN):
+    """An engine for every slot that has one; nobody, with the reason, where one is here that cannot be used.
+
+    `machine`: default, this one as it is now.
+    """
+    chosen = {slot: _unaided(config, slot) for slot in SLOTS}
+    if config.assistant.tier != "builtin" and any(_open(config, slot) for slot in SLOTS):
         scene = _look_around(config, machine)
         for slot, at in scene.steps().items():
-            chosen[slot] = _choice(config, scene, slot, at)
-    return chosen
+            chosen[slot] = _choice(scene, slot, at)
+    return {slot: choice for slot, choice in chosen.items() if choice != NOBODY}
 
 
 def better(config: Config, machine: Machine | None = None) -> Better | None:
     """What would be better on this machine and is not here; None where nothing is, or where a tier was named."""
-    if config.assistant.tier != "auto" or not any(_open(config, slot) for slot in BUILT_IN):
+    if config.assistant.tier != "auto" or not any(_open(config, slot) for slot in SLOTS):
         return None
     scene = _look_around(config, machine)
-    everything = {slot: [replace(rung, here=True) for rung in ladder] for slot, ladder in scene.ladders.items()}
+    everything = {
+        slot: [replace(rung, here=rung.here or rung.offered) for rung in ladder]
+        for slot, ladder in scene.ladders.items()
+    }
     now, then = scene.steps(), replace(scene, ladders=everything).steps()
     gained = {slot: scene.ladders[slot][at] for slot, at in then.items() if at < now[slot]}
     missing = {slot: rung.name for slot, rung in gained.items() if not rung.here}
@@ -107,7 +124,7 @@ def better(config: Config, machine: Machine | None = None) -> Better | None:
 
 def _open(config: Config, slot: str) -> bool:
     """Whether the tier decides: neither an engine was asked for, nor another model for the built-in one."""
-    return getattr(config, slot).engine == "auto" and not _is_set(config, slot, BUILT_IN[slot])
+    return getattr(config, slot).engine == "auto" and not (slot in BUILT_IN and _is_set(config, slot, BUILT_IN[slot]))
 
 
 def _is_set(config: Config, slot: str, engine: str) -> bool:
@@ -118,7 +135,7 @@ def _is_set(config: Config, slot: str, engine: str) -> bool:
 def _unaided(config: Config, slot: str) -> Choice:
     """The engine of a slot without any tier."""
     asked = getattr(config, slot).engine
-    choice = Choice(BUILT_IN[slot], "built in") if asked == "auto" else Choice(asked, "asked for")
+    choice = _last(slot) if asked in ("auto", NONE) else Choice(asked, "asked for")
     if slot != "endpointing" or asked == WORDS_ALONE:
         return choice
     return replace(
@@ -126,13 +143,20 @@ def _unaided(config: Config, slot: str) -> Choice:
     )  # nobody wants no talk for want of this engine
 
 
-def _choice(config: Config, scene: _Scene, slot: str, at: int) -> Choice:
+def _last(slot: str) -> Choice:
+    """Who runs in a slot where nothing else does."""
+    return Choice(BUILT_IN[slot], "built in") if slot in BUILT_IN else NOBODY
+
+
+def _choice(scene: _Scene, slot: str, at: int) -> Choice:
     """The rung `at` of a ladder, or the built-in engine below it, with what takes its place."""
     ladder, machine = scene.ladders[slot], scene.machine
-    above = [rung for rung in ladder[:at] if rung.here or scene.named]  # unasked, nobody is told of all there is
+    above = [
+        rung for rung in ladder[:at] if rung.here or (scene.named and rung.offered)
+    ]  # unasked, nobody is told of all there is
     missed = next(iter(sorted(above, key=lambda rung: bool(rung.unfit))), None)  # rather one that could be had
     usable = [rung for rung in ladder[at:] if rung.here and not rung.unfit]
-    first, *rest = [*(_of_rung(rung, machine) for rung in usable), Choice(BUILT_IN[slot], "built in")]
+    first, *rest = [*(_of_rung(rung, machine) for rung in usable), _last(slot)]
     named = f"tier {scene.tier}, " if scene.named and first.model else ""
     because = f"; {missed.name} {obstacle(missed, machine)}" if missed else ""
     return replace(first, why=f"{named}{first.why}{because}", spares=tuple(rest))
@@ -184,11 +208,11 @@ def _look_around(config: Config, machine: Machine | None) -> _Scene:
 def _taken_mb(config: Config, machine: Machine) -> tuple[int, int]:
     """What the engines that were asked for take of the memory and of the graphics card's."""
     ram_mb = vram_mb = 0
-    for slot in (*BUILT_IN, *OPTIONAL):
+    for slot in SLOTS:
         engine = getattr(config, slot).engine
-        model = "" if engine in ("auto", "none") else config.options(slot, engine).get("model", "")
-        if (weights := called(engine, model)) is not None:
-            own_mb = needs(weights, machine)
+        told = {} if engine in ("auto", NONE) else config.options(slot, engine)
+        if (weights := called(engine, told.get("model") or told.get("folder", ""))) is not None:
+            own_mb = needs(weights, machine, told)
             ram_mb, vram_mb = ram_mb + own_mb[0], vram_mb + own_mb[1]
     return ram_mb, vram_mb
 

@@ -400,21 +400,23 @@ def _engine(config: Config, slot: str) -> Any:
 
 def _optional(config: Config, slot: str) -> Any:
     """The engine of a slot that may stay empty; None where it does."""
-    return None if getattr(config, slot).engine == "none" else _engine(config, slot)
+    from assistant.choosing import choose
+
+    return _engine(config, slot) if slot in choose(config) else None
 
 
 def _play(config: Config, pcm: Any, rate_hz: int) -> None:
     from assistant import pacing
     from assistant.backends.devices import open_speaker
     from assistant.events import Phrase
+    from assistant.saying import say_through
 
     async def play() -> None:
         clock = pacing.Clock()
         clock.start()
         speaker = open_speaker(config.speaker.sink, clock)
         try:
-            await speaker.play(Phrase("", pcm, rate_hz, ()))
-            await speaker.drain()
+            await say_through(speaker, Phrase("", pcm, rate_hz, ()), lambda line: typer.echo(line, err=True))
         finally:
             speaker.close()
 

@@ -32,6 +32,7 @@ from assistant.errors import ConfigError
 Table = dict[str, Any]
 PREFIX = "ASSISTANT_"
 SECRET = re.compile("(^|_)(key|secret|password|token)$")
+HUB_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 DEFAULTS = "config.toml"
 """the file of the package that holds the defaults, and what its layer is called"""
 
@@ -223,6 +224,7 @@ def load_config(
         _read(packaged(DEFAULTS)),
         *([_read(own)] if own.is_file() else []),
         *([_read(file)] if file else []),
+        *_as_others_read(environ),
         _from_environment(environ),
         *(_from_set(text) for text in sets),
         *options,
@@ -310,6 +312,16 @@ def _from_environment(environ: Mapping[str, str]) -> Layer:
     return Layer("environment", table)
 
 
+def _as_others_read(environ: Mapping[str, str]) -> Iterator[Layer]:
+    """What variables of the Hugging Face hub mean for all that is fetched, and not for its files alone.
+
+    Source: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+    """
+    for name in HUB_OFFLINE:
+        if environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
+            yield Layer(name, {"assistant": {"offline": True}})
+
+
 def _from_set(text: str) -> Layer:
     dotted, equals, value = text.partition("=")
     keys = dotted.strip().split(".")
@@ -358,7 +370,7 @@ def _validated(merged: Table, layer: str) -> Config:
         raise ConfigError(f"{layer}: {_explain(error.errors()[0])}") from error
     for slot, known in ENGINES.items():
         section: EngineSection = getattr(config, slot)
-        choices = ["none" if slot in OPTIONAL else "auto", *known]
+        choices = ["auto", *(["none"] if slot in OPTIONAL else []), *known]
         if section.engine not in choices:
             raise ConfigError(
                 f"{layer}: [{slot}] engine wanted one of {', '.join(choices)}, got '{section.engine}'; "

@@ -7,16 +7,18 @@ engine's inside and no device; who is chosen is decided in `choosing`, what is d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from errno import ENOMEM
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assistant import models, pacing
 from assistant.backends import load
-from assistant.choosing import Choice, choose, store_settings
+from assistant.choosing import NONE, Choice, choose, store_settings
 from assistant.config import DEFAULTS
-from assistant.errors import EngineError, OutputError, WeightsError
+from assistant.errors import AssistantError, EngineError, OutputError, WeightsError
 from assistant.grounding.words import is_chinese
 from assistant.models.machine import measure
 from assistant.pacing import Costs
@@ -25,6 +27,8 @@ from assistant.workers import Worker
 if TYPE_CHECKING:
     from assistant.config import Config
 
+Hired = tuple[Worker[Any], Choice]
+"""a loaded engine, and who it is"""
 LANGUAGES = ("en", "zh")
 """what may be spoken where no language is named"""
 BUILT_IN_MIND = "smollm2-135m-instruct-q4_1"
@@ -105,24 +109,41 @@ def prepare(config: Config, display: Any = None, slots: Sequence[str] = ("mind",
 # ---------------------------------------------------------------- loading
 
 
-def engage(config: Config, slot: str, choice: Choice) -> tuple[Any, Choice]:
+def engage(config: Config, slot: str, choice: Choice, failed: AssistantError | None = None) -> tuple[Any, Choice]:
     """Load an engine, or the first of its spares that can be had; the choice that comes back says which, and why.
 
-    Raises what the last of them raises: EngineError, also where there is no memory for it, or OutputError.
+    The engine is None where the slot stays empty. `failed`: what `engage_at_once` ended in; only where it was memory
+    that was missing is the choice itself tried again. Raises what the last of them raises: EngineError, also where
+    there is no memory for it, or OutputError.
     """
-    failed = ""
-    candidates = (choice, *choice.spares)
+    last = (choice, *choice.spares)[-1]
+    candidates, reasons = [choice, *choice.spares], list[str]()
+    if failed is not None and not out_of_memory(failed):
+        if candidates.pop(0) is last:
+            raise failed
+        reasons.append(_instead(choice, failed))
     for candidate in candidates:
         try:
-            engine = _load(config, slot, candidate)
+            return _taken(config, slot, candidate, last, reasons)
         except (EngineError, OutputError) as error:
-            if candidate is candidates[-1]:
+            if candidate is last:
                 raise
-            failed = failed or f", in place of {candidate.shown}: {error}"
-        else:
-            taken = replace(candidate, why=candidate.why + failed)
-            return _with_every_language(config, engine, taken, candidates[-1]) if slot == "voice" else (engine, taken)
+            reasons.append(_instead(candidate, error))
     raise AssertionError("the last one is loaded or raises")
+
+
+def engage_at_once(config: Config, slot: str, choice: Choice) -> tuple[Any, Choice]:
+    """Load an engine, and no spare; raises like `engage`."""
+    return _taken(config, slot, choice, (choice, *choice.spares)[-1], [])
+
+
+def _taken(config: Config, slot: str, choice: Choice, last: Choice, reasons: Sequence[str]) -> tuple[Any, Choice]:
+    engine, taken = _load(config, slot, choice), replace(choice, why=choice.why + "".join(reasons))
+    return _with_every_language(config, engine, taken, last) if slot == "voice" else (engine, taken)
+
+
+def _instead(choice: Choice, error: AssistantError) -> str:
+    return f", in place of {choice.shown}: {error}"
 
 
 def _with_every_language(config: Config, voice: Any, taken: Choice, last: Choice) -> tuple[Any, Choice]:
@@ -137,12 +158,17 @@ def _with_every_language(config: Config, voice: Any, taken: Choice, last: Choice
 
 
 def _load(config: Config, slot: str, choice: Choice) -> Any:
-    """Load an engine that speaks the wanted language. Raises EngineError where it cannot, or memory runs out."""
+    """Load an engine that speaks the wanted language; None for nobody. Raises EngineError where it cannot, or memory
+    runs out.
+    """
+    if choice.name == NONE:
+        return None
     try:
         engine = load(slot, choice.name, **options(config, slot, choice.name, choice))
     except (EngineError, MemoryError, RuntimeError, OSError) as error:
         if not out_of_memory(error):
             raise
+        _let_go(error)
         free = f"{measure().ram_mb / 1e3:.1f} GB are free"
         raise EngineError(
             f"wanted the {slot} '{choice.shown}', got no memory for it ({free}); close programs, or name a smaller one"
@@ -150,6 +176,13 @@ def _load(config: Config, slot: str, choice: Choice) -> Any:
     if slot in ("recogniser", "voice"):
         check_language(config, slot, engine)
     return engine
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what an engine had loaded when it failed: the error would keep it for as long as it is known itself."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def out_of_memory(error: BaseException | None) -> bool:
@@ -166,16 +199,16 @@ def out_of_memory(error: BaseException | None) -> bool:
     )
 
 
-async def hire(config: Config, slot: str, choice: Choice, costs: Costs | None = None) -> tuple[Worker[Any], Choice]:
-    """Load one engine, or its spare, on a worker of its own; like `engage`."""
+async def hire(slot: str, make: Callable[[], tuple[Any, Choice]], costs: Costs | None = None) -> Hired:
+    """Have an engine loaded on a worker of its own by `engage` or `engage_at_once`, as `make`; raises like these."""
     taken: list[Choice] = []
 
-    def make() -> Any:
-        engine, held = engage(config, slot, choice)
+    def load() -> Any:
+        engine, held = make()
         taken.append(held)
         return engine
 
-    worker = await Worker.start(slot, make, costs)
+    worker = await Worker.start(slot, load, costs)
     return worker, taken[0]
 
 
@@ -202,16 +235,46 @@ class Engines:
 
 
 async def load_engines(config: Config, costs: Costs | None = None) -> Engines:
-    """All engines at the same time, each on its thread. Raises what the first raises that has no spare left."""
+    """All engines at the same time, each on its thread; then, one after the other, what takes the place of those that
+    could not be had. Where it was memory that was missing, they are tried again: what another one took in vain is free.
+
+    Raises what an engine without a spare left raises, EngineError with all reasons where there are several such.
+    """
     chosen = choose(config)
-    loading = {slot: hire(config, slot, choice, costs) for slot, choice in chosen.items() if slot != "activity"}
-    if pacing.is_virtual():
-        hired = [await one for one in loading.values()]
-    else:
-        hired = await asyncio.gather(*loading.values())
+    workers: dict[str, Worker[Any]] = {}
+    hired = await _hired_at_once(config, {slot: chosen[slot] for slot in chosen if slot != "activity"}, costs)
+    lost: list[AssistantError] = []
+    for slot, outcome in hired.items():
+        try:
+            if isinstance(outcome, AssistantError):
+                outcome = await hire(slot, partial(engage, config, slot, chosen[slot], outcome), costs)
+            workers[slot], chosen[slot] = outcome
+        except (EngineError, OutputError) as error:
+            lost.append(error)
+    if lost:
+        for worker in workers.values():
+            worker.close()
+        raise lost[0] if len(lost) == 1 else EngineError("; and ".join(map(str, lost)))
     activity, chosen["activity"] = engage(config, "activity", chosen["activity"])
-    chosen |= {slot: held for slot, (_, held) in zip(loading, hired, strict=True)}
-    for slot, (worker, _) in zip(loading, hired, strict=True):
-        if note := getattr(worker.model, "note", ""):
+    for slot, worker in [*workers.items()]:
+        if worker.model is None:
+            workers.pop(slot).close()
+        elif note := getattr(worker.model, "note", ""):
             chosen[slot] = replace(chosen[slot], why=f"{chosen[slot].why}; {note}")
-    return Engines(activity, chosen=chosen, **{slot: w for slot, (w, _) in zip(loading, hired, strict=True)})
+    return Engines(activity, chosen=chosen, **workers)
+
+
+async def _hired_at_once(
+    config: Config, chosen: Mapping[str, Choice], costs: Costs | None
+) -> dict[str, Hired | AssistantError]:
+    """Who could be had of those that were chosen, and why the others could not."""
+
+    async def attempt(slot: str) -> Hired | AssistantError:
+        try:
+            return await hire(slot, partial(engage_at_once, config, slot, chosen[slot]), costs)
+        except (EngineError, OutputError) as error:
+            return error
+
+    if pacing.is_virtual():
+        return {slot: await attempt(slot) for slot in chosen}
+    return dict(zip(chosen, await asyncio.gather(*map(attempt, chosen)), strict=True))

@@ -244,9 +244,7 @@ def models_verify(config: Config, names: SomeNames = None, *, as_json: AsJson = 
     settings = _settings(config)
     found = [models.verify(name, settings) for name in names or models.catalogue()]
     if missing := [name for name, one in zip(names or (), found, strict=False) if one is None]:
-        raise WeightsError(
-            f"wanted to check {', '.join(missing)}, got none of it; get it with: assistant models pull {missing[0]}"
-        )
+        raise WeightsError(f"wanted to check {', '.join(missing)}, got none of it; {models.how_to_get(missing[0])}")
     results = [one for one in found if one is not None]
     if as_json:
         print_json(results)

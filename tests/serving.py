@@ -89,8 +89,10 @@ def served(files: dict[str, bytes]) -> Iterator[Served]:
             if path in told.status:
                 return self.answer(told.status[path], b"no", "text/plain")
             for repository in told.repositories:
-                if path == f"/api/models/{repository}/revision/main":
+                if path in (f"/api/models/{repository}/revision/{name}" for name in ("main", told.commit)):
                     return self.answer(200, json.dumps(listing(told)).encode(), "application/json")
+                if path == f"/api/models/{repository}/tree/{told.commit}":
+                    return self.answer(200, json.dumps(tree(told)).encode(), "application/json")
             if told.redirects and "/resolve/" in path:
                 self.send_response(302)
                 self.send_header("Location", f"/files/{path.partition(f'/resolve/{told.commit}/')[2]}?signed=1")
@@ -100,6 +102,17 @@ def served(files: dict[str, bytes]) -> Iterator[Served]:
             if name in told.files:
                 return self.file(told.files[name])
             self.answer(404, b"no such thing", "text/plain")
+
+        def do_HEAD(self) -> None:
+            """What `huggingface_hub` asks of a file before it gets it."""
+            path = unquote(urlsplit(self.path).path)
+            name = path.partition(f"/resolve/{told.commit}/")[2]
+            self.send_response(200 if name in told.files else 404)
+            if name in told.files:
+                self.send_header("ETag", f'"{hashlib.sha1(told.files[name]).hexdigest()}"')
+                self.send_header("X-Repo-Commit", told.commit)
+            self.send_header("Content-Length", str(len(told.files.get(name, b""))))
+            self.end_headers()
 
         def file(self, body: bytes) -> None:
             given = self.headers.get("Range")
@@ -138,7 +151,16 @@ def listing(told: Served) -> Any:
     """What the hub's API says of a repository."""
     if told.listing is not None:
         return told.listing
-    return {"sha": told.commit, "siblings": [_sibling(path, body, told) for path, body in told.files.items()]}
+    siblings = [_sibling(path, body, told) for path, body in told.files.items()]
+    return {"id": told.repositories[0], "sha": told.commit, "siblings": siblings}
+
+
+def tree(told: Served) -> Any:
+    """What it says to `huggingface_hub`, which asks otherwise than a pull does."""
+    return [
+        {"type": "file", "path": path, "size": len(body), "oid": hashlib.sha1(body).hexdigest()}
+        for path, body in told.files.items()
+    ]
 
 
 def _sibling(path: str, body: bytes, told: Served) -> dict[str, Any]:

@@ -14,15 +14,13 @@ from typer.testing import CliRunner
 from assistant.commands import app
 from assistant.config import load_config
 from assistant.errors import ConfigError
+from assistant.models import catalogue
 from assistant.models.machine import Machine
 from assistant.sessions.engines import Case, chosen_cases, measure_case, measure_cases
-from assistant.sessions.random_engines import SHAPES, Shape, measure_random
-from assistant.sessions.shapes import MINDS, mind_config
+from assistant.sessions.random_engines import SHAPELESS, SHAPES, Shape, measure_random
 
 KEYS = ["slot", "engine", "model", "weights", "load_s", "first_ms", "rate", "unit", "memory_mb"]
 """of the contract"""
-BILLIONS = {"smollm2-135m": 0.135, "smolvlm2-500m": 0.507, "qwen3-vl-4b": 4.44, "qwen3-vl-8b": 8.77}
-"""parameters, as the models' pages on the hub have them"""
 
 
 @pytest.mark.parametrize(
@@ -64,13 +62,6 @@ def test_whispers_encoder_is_quicker_in_a_cut_window(tmp_path: Path) -> None:
     assert {row.weights for row in rows.values()} == {"random"} and len(rows) == 4
 
 
-def test_a_random_mind_says_as_many_tokens_as_are_counted(tmp_path: Path) -> None:
-    folder = tiny_models.random_seeing_mind(tmp_path, "smolvlm")
-    options = {"model": str(folder), "max_tokens": 32, "dtype": "float32"}
-    (row,) = measure_case(Case("mind", "transformers", "tiny", options, "random"))
-    assert row.unit == "tokens/s" and row.rate and row.rate > 0 and row.weights == "random"
-
-
 def test_random_weights_are_made_and_named_as_random() -> None:
     shape = Shape(partial(_tiny_voice, 3), {"whole": {"windows": False}})
     (row,) = measure_random(["coqui-vits-ljspeech"], known_shapes={"coqui-vits-ljspeech": shape})
@@ -95,24 +86,16 @@ def test_unknown_names_are_told_the_nearest() -> None:
         chosen_cases(load_config(), ["espeek"])
 
 
-@pytest.mark.parametrize("name", MINDS)
-def test_minds_are_as_large_as_the_published_ones(name: str) -> None:
-    import torch
-    import transformers
-
-    config = mind_config(name)
-    sees = hasattr(config, "vision_config")
-    kind = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
-    with torch.device("meta"):  # numbers of parameters without the parameters
-        model = kind.from_config(config)
-    model.tie_weights()
-    assert abs(sum(p.numel() for p in model.parameters()) / 1e9 / BILLIONS[name] - 1) < 0.02
+def test_every_model_of_the_catalogue_has_a_shape_or_a_reason_why_not() -> None:
+    assert set(SHAPES) | set(SHAPELESS) == set(catalogue())
+    assert not set(SHAPES) & set(SHAPELESS)
 
 
-def test_every_shape_is_of_a_model_of_the_catalogue() -> None:
-    from assistant.models import catalogue
-
-    assert set(SHAPES) <= set(catalogue())
+@pytest.mark.parametrize("name", SHAPELESS)
+def test_what_has_no_shape_says_why_and_what_to_do(name: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        measure_random([name])
+    assert str(told.value) == f"wanted a model that can be made, got '{name}'; {SHAPELESS[name]}"
 
 
 def test_the_command_prints_the_contracts_keys() -> None:

@@ -13,14 +13,12 @@ from assistant.models import Hub, Url, Weights, Wheel, called, catalogue
 from assistant.models.manifest import inside
 from assistant.models.tiers import names, tiers
 
-EXTRAS = ("kokoro",)
-"""engines that come with an extra"""
 ENTRIES = list(catalogue().values())
 
 
 @pytest.mark.parametrize("weights", ENTRIES, ids=lambda weights: weights.name)
 def test_an_entry_says_all_that_a_user_asks(weights: Weights) -> None:
-    assert weights.slot in ENGINES and weights.engine in (*ENGINES[weights.slot], *EXTRAS)
+    assert weights.slot in ENGINES and weights.engine in ENGINES[weights.slot]
     assert weights.about and weights.origin.startswith("https://") and weights.licence and weights.languages
     assert weights.size_bytes > 1_000_000
     assert weights.needs.ram_mb or weights.needs.vram_mb

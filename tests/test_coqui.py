@@ -148,7 +148,7 @@ def test_it_prints_nothing(
 
 def test_offline_a_named_voice_that_is_not_here_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match="got none; run once without --offline"):
+    with pytest.raises(WeightsError, match="got none; get it with: assistant models pull coqui-vits-ljspeech"):
         Coqui("tts_models/en/ljspeech/vits", offline=True)
 
 

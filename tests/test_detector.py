@@ -233,7 +233,7 @@ def test_pictures_are_prepared_as_the_library_does(detr: Path) -> None:
 
 def test_transformers_that_are_none_are_told(detr: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no model is named; set detector\.transformers\.model"):
-        TransformersDetector()
+        TransformersDetector("")
     with pytest.raises(WeightsError, match=r"wanted the detector 'nobody/nothing'.*run once without --offline"):
         TransformersDetector("nobody/nothing", offline=True)
     mind = tiny_models.random_seeing_mind(tmp_path / "mind", "smolvlm")

@@ -180,6 +180,7 @@ def test_a_shape_is_measured_on_its_files_and_on_the_other_ones_of_the_same_mode
     rows = list(measure_random([name], known_shapes={name: shape}))
     assert [(row.engine, row.model, row.weights, row.error) for row in rows] == [
         ("llama", f"{name}, seeing", "random", ""),
+        ("llama", f"{name}, seeing, a picture", "random", ""),
         ("llama", f"{name}, blind", "random", ""),
     ]
     assert all(row.unit == "tokens/s" and row.rate and row.rate > 0 for row in rows)

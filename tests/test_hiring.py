@@ -8,7 +8,9 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_models
@@ -39,6 +41,18 @@ def voice(tmp_path_factory) -> Path:
 def mind(tmp_path_factory) -> Path:
     """A tiny vision-language model with random weights."""
     return tiny_models.random_seeing_mind(tmp_path_factory.mktemp("mind") / "made", "smolvlm")
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory) -> Path:
+    """A tiny D-FINE with random weights."""
+    return tiny_models.random_detector(tmp_path_factory.mktemp("detector") / "made", "d_fine")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    """A tiny SigLIP with random weights."""
+    return tiny_models.random_encoder(tmp_path_factory.mktemp("encoder") / "made", "siglip")
 
 
 @pytest.fixture
@@ -143,14 +157,93 @@ def test_engines_are_told_what_their_model_wants_whatever_the_defaults_are(store
     assert options(other, "voice", "coqui")["model"] == "elsewhere"
 
 
+# ---------------------------------------------------------------- what can be done without
+
+SCRIPTED = [f"{slot}.engine=scripted" for slot in ("activity", "recogniser", "mind", "eyes", "endpointing", "voice")]
+
+
+def test_a_detector_and_an_encoder_that_are_here_are_used_without_further_words(store, detector, encoder):
+    import numpy as np
+
+    keep(detector, store, "d-fine-small")
+    keep(encoder, store, "siglip2-base")
+    config = configured(store)
+    chosen = choose(config, LAPTOP)
+    assert chosen["detector"].logged() == {
+        "name": "transformers",
+        "model": "d-fine-small",
+        "why": "8.0 GB are free and it is here",
+    }
+    assert (chosen["encoder"].name, chosen["encoder"].model) == ("siglip", "siglip2-base")
+    picture = np.zeros((48, 64, 3), np.uint8)
+    assert len(engage(config, "encoder", chosen["encoder"])[0].embed_image(picture)) > 0
+    assert isinstance(engage(config, "detector", chosen["detector"])[0].look(picture), tuple)
+
+
+def test_none_switches_them_off_and_so_does_the_tier_that_has_none(store, detector, encoder):
+    keep(detector, store, "d-fine-small")
+    keep(encoder, store, "siglip2-base")
+    off = choose(configured(store, "detector.engine=none", "encoder.engine=none"), LAPTOP)
+    assert not {"detector", "encoder"} & off.keys()
+    assert "encoder" in choose(configured(store, "detector.engine=none"), LAPTOP)
+    assert not {"detector", "encoder"} & choose(configured(store, "assistant.tier=builtin"), LAPTOP).keys()
+
+
+def test_one_that_does_not_fit_beside_the_others_is_told_and_takes_nothing_from_them(store, mind, detector):
+    keep(mind, store, "smolvlm2-500m")
+    keep(detector, store, "d-fine-small")
+    chosen = choose(configured(store), Machine(ram_mb=3_600, cores=4))
+    assert chosen["mind"].model == "smolvlm2-500m"
+    assert chosen["detector"].logged() == {
+        "name": "none",
+        "why": "done without; d-fine-small needs 0.3 GB beside the others, 3.6 GB are free",
+    }
+    assert choose(configured(store), Machine(ram_mb=3_800, cores=4))["detector"].model == "d-fine-small"
+
+
+def test_where_the_card_is_full_things_are_found_on_the_processor(store, detector):
+    keep(detector, store, "d-fine-small")
+    config = configured(store, "assistant.tier=auto")
+    roomy, full = Machine(8_000, 7_000, 4), Machine(8_000, 6_000, 4)
+    assert choose(config, roomy)["detector"].options == {}
+    asked = configured(store, "recogniser.engine=whisper", "recogniser.whisper.model=turbo")  # 6 GB of the card's
+    on_processor = choose(asked, full)["detector"]
+    assert on_processor.options == {"device": "cpu"} and "d-fine-small needs 0.5 GB" in on_processor.why
+    assert options(asked, "detector", "transformers", on_processor)["device"] == "cpu"
+
+
+def test_a_talk_goes_on_without_a_detector_that_is_damaged_and_is_told(store, detector):
+    spoil(keep(detector, store, "d-fine-small") / "model.safetensors")
+    engines = pacing.run(load_engines(configured(store, *SCRIPTED)), fast=False)
+    engines.close()
+    assert engines.detector is None
+    assert engines.chosen["detector"].name == "none"
+    assert engines.chosen["detector"].why.startswith("done without, in place of d-fine-small: wanted the detector ")
+    keep(detector, store / "again", "d-fine-small")
+    engines = pacing.run(load_engines(configured(store / "again", *SCRIPTED)), fast=False)
+    engines.close()
+    assert engines.detector is not None and engines.chosen["detector"].model == "d-fine-small"
+
+
+def test_a_named_tier_tells_of_the_detector_that_it_offers_and_has_not_got(store):
+    chosen = choose(configured(store, "assistant.tier=cpu"), LAPTOP)
+    assert chosen["detector"].why == "done without; d-fine-small is not here: assistant models pull d-fine-small"
+    assert "encoder" not in chosen, "it offers none"
+
+
+def test_chinese_gets_the_mind_that_knows_it(store):
+    found = better(configured(store, "assistant.language=zh"), LAPTOP)
+    assert found is not None and "lfm2.5-vl-450m-gguf" in found.models
+
+
 # ---------------------------------------------------------------- what would be better
 
 
 def test_what_would_be_better_is_told_with_its_size(store, voice):
     found = better(configured(store), LAPTOP)
     assert found is not None
-    assert found.models == ("whisper-base", "smolvlm2-500m-gguf", "coqui-vits-vctk")
-    assert str(found) == "0.8 GB: Whisper base, a seeing model, a natural voice"
+    assert found.models == ("whisper-base", "smolvlm2-500m-gguf", "coqui-vits-vctk", "d-fine-small")
+    assert str(found) == "0.9 GB: Whisper base, a seeing model, a natural voice, an eye for things"
 
 
 def test_what_is_here_or_does_not_fit_is_not_offered(store, voice):
@@ -338,6 +431,123 @@ def test_the_ways_to_be_out_of_memory_are_known():
         assert out_of_memory(error)
     for error in (RuntimeError("size mismatch"), OSError(2, "no such file"), WeightsError("out of memory of it"), None):
         assert not out_of_memory(error)
+
+
+class FakeMemory:
+    """Stands in for loading: engines of `wants` take so many MB when they are loaded, one half and then the other, and
+    the first time together. What finds no room holds what it has got until it is let go.
+    """
+
+    def __init__(self, free_mb: int, wants: dict[str, int]) -> None:
+        self.free_mb, self.wants = free_mb, wants
+        self.tried: list[str] = []
+        self.lock, self._together = threading.RLock(), threading.Barrier(len(wants))
+
+    def load(self, slot: str, name: str, **told: object) -> object:
+        wanted = self.wants.get(name, 0)
+        with self.lock:
+            first = wanted > 0 and name not in self.tried
+            self.tried.append(name)
+        got = list[_Taken]()
+        for _ in range(2):
+            got.append(_Taken(self, wanted // 2))
+            if first:
+                self._together.wait(30)
+        if sum(part.mb for part in got) < wanted:
+            import torch
+
+            raise MemoryError if slot == "mind" else torch.OutOfMemoryError("CUDA out of memory")
+        return SimpleNamespace(languages=("en", "zh"), holds=got)
+
+
+class _Taken:
+    """A part of a fake memory, for as long as it is known."""
+
+    def __init__(self, memory: FakeMemory, wanted_mb: int) -> None:
+        self._memory = memory
+        with memory.lock:
+            self.mb = min(memory.free_mb, wanted_mb)
+            memory.free_mb -= self.mb
+
+    def __del__(self) -> None:
+        with self._memory.lock:
+            self._memory.free_mb += self.mb
+
+
+def hungry(store: Path, monkeypatch: pytest.MonkeyPatch, memory: FakeMemory, *, spares: bool) -> Config:
+    """A mind and a voice that are loaded from a fake memory, each with a fake as its spare, or none."""
+    chosen = {
+        slot: Choice(name, "it is here", f"{name}-model", spares=(Choice("scripted", "a fake"),) if spares else ())
+        for slot, name in (("mind", "transformers"), ("voice", "coqui"))
+    }
+    monkeypatch.setattr("assistant.hiring.load", memory.load)
+    monkeypatch.setattr("assistant.hiring.options", lambda *_: {})
+    config = configured(store, *SCRIPTED, "detector.engine=none", "encoder.engine=none")
+    rest = choose(config)
+    monkeypatch.setattr("assistant.hiring.choose", lambda _: {**rest, **chosen})
+    return config
+
+
+WANTS = {"transformers": 900, "coqui": 900}
+
+
+def test_of_two_that_run_out_of_memory_at_once_one_gets_what_the_other_lets_go(store, monkeypatch):
+    memory = FakeMemory(1_000, WANTS)
+    engines = pacing.run(load_engines(hungry(store, monkeypatch, memory, spares=True)), fast=False)
+    engines.close()
+    assert engines.chosen["mind"].why == "it is here"
+    assert engines.chosen["voice"].why.startswith(
+        "a fake, in place of coqui-model: wanted the voice 'coqui-model', got no memory for it ("
+    )
+    assert [name for name in memory.tried if name != "scripted"][2:] == ["transformers", "coqui"]
+
+
+def test_of_two_that_find_no_memory_each_is_replaced_and_says_why(store, monkeypatch):
+    memory = FakeMemory(400, WANTS)
+    engines = pacing.run(load_engines(hungry(store, monkeypatch, memory, spares=True)), fast=False)
+    engines.close()
+    for slot in ("mind", "voice"):
+        assert engines.chosen[slot].name == "scripted"
+        assert f"wanted the {slot} '" in engines.chosen[slot].why and "got no memory" in engines.chosen[slot].why
+
+
+def test_two_that_find_no_memory_and_have_no_spare_are_both_told(store, monkeypatch):
+    memory = FakeMemory(400, WANTS)
+    with pytest.raises(EngineError, match=r"wanted the mind 'tr.*no memory.*; and wanted the voice 'coqui.*no memory"):
+        pacing.run(load_engines(hungry(store, monkeypatch, memory, spares=False)), fast=False)
+    assert memory.free_mb == 400, "what they had got is let go"
+
+
+def test_what_is_damaged_is_not_read_twice(store, monkeypatch):
+    tried: list[str] = []
+
+    def load(slot: str, name: str, **told: object) -> object:
+        tried.append(name)
+        if name == "transformers":
+            raise WeightsError("wanted weights, got none; get some")
+        return SimpleNamespace(languages=("en", "zh"))
+
+    config = hungry(store, monkeypatch, FakeMemory(0, {"none": 1}), spares=True)
+    monkeypatch.setattr("assistant.hiring.load", load)
+    engines = pacing.run(load_engines(config), fast=False)
+    engines.close()
+    assert tried.count("transformers") == 1
+    assert engines.chosen["mind"].why == "a fake, in place of transformers-model: wanted weights, got none; get some"
+
+
+def test_every_engine_that_was_tried_is_told(store, monkeypatch):
+    def load(slot: str, name: str, **told: object) -> object:
+        if name != "scripted":
+            raise WeightsError(f"wanted {name}, got none; get it")
+        return SimpleNamespace()
+
+    monkeypatch.setattr("assistant.hiring.load", load)
+    choice = Choice("llama", "a", "one", spares=(Choice("openai", "b", "two"), Choice("scripted", "a fake")))
+    monkeypatch.setattr("assistant.hiring.options", lambda *_: {})
+    _, taken = engage(configured(store), "mind", choice)
+    assert taken.why == (
+        "a fake, in place of one: wanted llama, got none; get it, in place of two: wanted openai, got none; get it"
+    )
 
 
 def test_a_failure_that_is_the_programs_own_is_not_covered_up(store, monkeypatch):

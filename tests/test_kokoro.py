@@ -85,7 +85,7 @@ def test_a_speed_out_of_range_is_refused(folder: Path) -> None:
 
 def test_missing_weights_are_told_with_where_to_get_them(tmp_path: Path) -> None:
     for place, found in ((tmp_path, "0 and 0 of them"), (tmp_path / "nope", "no such folder")):
-        with pytest.raises(WeightsError, match=f"{found}; put those of https://"):
+        with pytest.raises(WeightsError, match=f"{found}; get it with: assistant models pull kokoro-82m, or set"):
             Kokoro(str(place))
 
 

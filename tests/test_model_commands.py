@@ -20,10 +20,12 @@ import pytest
 from serving import Served, served
 
 from assistant import cli, models
+from assistant.choosing import choose
 from assistant.config import load_config
 from assistant.errors import ConfigError, WeightsError
 from assistant.hiring import options
 from assistant.models import Hub, StoreSettings, Url, catalogue, elsewhere, known, locate, verify
+from assistant.models.machine import Machine
 
 BIG = bytes(range(256)) * 500
 FILES = {"config.json": b"{}", "model.safetensors": BIG, "tokenizer.json": b'{"a": 1}'}
@@ -368,6 +370,8 @@ def test_pulled_weights_load_in_their_engine(
     made = tiny_models.random_detector(tmp_path / "made", "d_fine")
     hub.files = {path.name: path.read_bytes() for path in made.iterdir()}
     assert run(capsys, "pull", "d-fine-small", *store(tmp_path))[0] == 0
+    unasked = choose(load_config(sets=[f"models.folder={tmp_path / 'store'}"], environ={}), Machine(8_000, cores=4))
+    assert unasked["detector"].model == "d-fine-small", "no further configuration is needed"
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
     sets = [f"models.folder={tmp_path / 'store'}", "detector.transformers.model=d-fine-small", "assistant.offline=true"]
     detector = load(

@@ -55,7 +55,7 @@ class Start:
     """A talk on a terminal whose mind is the tier's and everything else a fake."""
 
     def __init__(self, tmp_path: Path, store: Path, hub: serving.Served) -> None:
-        self.sets = [f"models.folder={store}", "mind.engine=auto", "assistant.language=en"]
+        self.sets = [f"models.folder={store}", "mind.engine=auto", "detector.engine=none", "assistant.language=en"]
         self.environ = {
             "HF_ENDPOINT": hub.url,
             "HF_HOME": str(tmp_path / "nowhere"),

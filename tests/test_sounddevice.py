@@ -23,10 +23,11 @@ import soundfile
 
 from assistant.backends import portaudio
 from assistant.backends.files import resampled
-from assistant.backends.sounddevice import Microphone
+from assistant.backends.rates import Converted
+from assistant.backends.sounddevice import Microphone, Speaker
 from assistant.backends.timeline import DUCKED
 from assistant.errors import DeviceError
-from assistant.events import Samples
+from assistant.events import Phrase, Samples
 from assistant.pacing import Clock
 
 PROGRAMS = Path(__file__).with_name("pulse_programs.py")
@@ -217,6 +218,30 @@ def test_a_sound_card_that_is_unplugged_is_told_waited_for_and_taken_back(speech
     assert told["played"][0] / RATE_HZ == pytest.approx((sounded[-1] - sounded[0]) / 48_000, abs=0.1)
     begin, alike = found(read(speech), told["pcm"])
     assert alike > 0.9 and begin / RATE_HZ > told["began_s"] + length / RATE_HZ - 0.3
+
+
+def test_a_text_that_is_said_waits_for_a_sound_card_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    text = "One loudspeaker was pulled out while this was said, and all of it is said again."
+    say = [sys.executable, "-W", "error", "-m", "assistant", "say", text, "--offline"]
+    listen = ["parec", "-d", "spk.monitor", "--rate=48000", "--channels=1", "--latency-msec=20"]
+    with pulse.pulse_audio(tmp_path / "server") as card:
+        ear = subprocess.Popen(listen, env=card.env, stdout=subprocess.PIPE)
+        said = subprocess.Popen(say, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert ear.stdout is not None and said.stderr is not None
+            while not any(ear.stdout.read(1_920)):
+                assert said.poll() is None
+            card.unplug()
+            told = next(line for line in said.stderr if "loudspeaker" in line)  # PortAudio has its say as well
+            card.plug()
+            out, err = said.communicate(timeout=60)
+        finally:
+            for program in (ear, said):
+                program.kill()
+                program.communicate()
+    assert told == "the loudspeaker is gone; plug it in, it is waited for (30 s)\n"
+    assert (said.returncode, out) == (0, "") and "loudspeaker" not in err
 
 
 def test_a_sound_server_that_is_started_again_is_found_again(speech: Path, tmp_path: Path) -> None:
@@ -477,6 +502,82 @@ def test_the_list_of_devices_is_made_anew_without_any_open_stream_and_a_card_in_
     for stream in (kept, lost):
         keeper.leave(stream)
     assert card.open == []
+
+
+@pytest.mark.parametrize("back_hz", [48_000, 44_100, 16_000, 96_000])
+def test_a_loudspeaker_that_comes_back_at_another_rate_sounds_as_before(
+    monkeypatch: pytest.MonkeyPatch, back_hz: int
+) -> None:
+    """As when a headset takes a loudspeaker's place: the time line, and what an echo canceller is given, stay at the
+    rate that they had.
+    """
+    card = StandIn({"card": (48_000, 1)})
+    keeper = portaudio.Keeper()
+    keeper._thread = threading.current_thread()  # no thread of its own: it is told when to look
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    monkeypatch.setattr(portaudio, "_keeper", keeper)
+    when = SimpleNamespace(currentTime=0.0, outputBufferDacTime=0.0)
+    tone = np.sin(2 * np.pi * 440 * np.arange(24_000) / 24_000).astype(np.float32)
+
+    def sounds(blocks: int) -> Samples:
+        """What the card gets in so many times 10 ms."""
+        parts: list[Samples] = []
+        for _ in range(blocks):
+            out = np.full((back_hz // 100, 1), np.nan, np.float32)
+            card.open[0].callback(out, len(out), when, None)
+            parts.append(out[:, 0])
+        return np.concatenate(parts)
+
+    async def main() -> None:
+        clock = Clock()
+        clock.start()
+        speaker = Speaker(None, clock)
+        card.plugged["card"] = (back_hz, 1)
+        card.open[0].ended()
+        keeper.step()
+        await asyncio.sleep(0)
+        assert speaker.lost and not card.open
+        keeper.renew()
+        sounds(1)
+        keeper.step()
+        await asyncio.sleep(0)
+        assert not speaker.lost and speaker.rate_hz == 48_000 and card.open[0].samplerate == back_hz
+        speaker.given()
+        await speaker.play(Phrase("hum", tone, 24_000, ()))
+        heard, given = sounds(130), speaker.given()
+        loud = np.flatnonzero(np.abs(heard) > 0.05)
+        assert len(loud) and (loud[-1] - loud[0]) / back_hz == pytest.approx(1.0, abs=0.005)
+        spectrum = np.abs(np.fft.rfft(heard[loud[0] : loud[0] + back_hz // 2]))
+        assert np.argmax(spectrum) * 2 == pytest.approx(440, abs=2)
+        assert loudness(heard[loud[0] : loud[-1]]) == pytest.approx(1 / np.sqrt(2), rel=0.02)
+        assert len(given) / 48_000 == pytest.approx(1.3, abs=0.04)
+        assert loudness(given[given != 0]) == pytest.approx(1 / np.sqrt(2), rel=0.02)
+        (played,) = speaker.stop()
+        assert played.samples == len(tone)
+        speaker.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("rates", [(48_000, 44_100), (48_000, 16_000), (44_100, 48_000), (48_000, 48_000)])
+def test_how_late_converted_sound_comes_is_known(rates: tuple[int, int]) -> None:
+    from_hz, to_hz = rates
+    stream, taken = Converted(from_hz, to_hz), 0
+    clicks: list[float] = []
+    came: list[Samples] = []
+    for i in range(60):
+        pcm = np.zeros(from_hz // 100, np.float32)
+        if i in (10, 25, 40):
+            clicks.append(taken / to_hz + stream.pending_s)
+            pcm[0] = 1.0
+        stream.put(pcm)
+        came.append(stream.take(min(to_hz // 100, stream.ready)))
+        taken += len(came[-1])
+    out = np.abs(np.concatenate(came))
+    for at_s in clicks:
+        near = slice(round((at_s - 0.02) * to_hz), round((at_s + 0.02) * to_hz))
+        assert (near.start + np.argmax(out[near])) / to_hz == pytest.approx(at_s, abs=0.0002)
+        assert out[near].max() > 0.2
 
 
 def test_a_stream_that_follows_at_once_on_the_last_is_looked_at_no_more_often_than_any(

@@ -131,6 +131,7 @@ def test_what_a_model_needs_depends_on_where_it_runs():
     whisper, gguf = known("whisper-small"), known("qwen3-vl-4b-gguf")
     assert needs(whisper, LAPTOP) == (whisper.needs.ram_mb, 0)
     assert needs(whisper, CARD) == (0, whisper.needs.vram_mb)
+    assert needs(whisper, CARD, {"device": "cpu"}) == (whisper.needs.ram_mb, 0)
     assert needs(gguf, CARD) == (gguf.needs.ram_mb, 0), "llama.cpp's wheel has no CUDA"
     assert needs(whisper, MAC) == (max(whisper.needs.ram_mb, whisper.needs.vram_mb), 0)
 
@@ -157,6 +158,21 @@ def test_what_cannot_hear_or_speak_the_language_is_not_fit():
     assert not ladders_of("cpu", LAPTOP, "auto", everywhere)["voice"][0].unfit
 
 
+def test_things_are_named_in_every_language_that_is_spoken():
+    assert not any(rung.unfit for rung in ladders_of("cpu", LAPTOP, "zh", everywhere)["detector"])
+
+
+@pytest.mark.parametrize("tier", ["cpu", "8gb", "24gb", "apple"])
+def test_a_tier_gets_the_best_of_what_it_offers_in_each_slot_that_it_offers_something_in(tier):
+    got = names(tier, 2)
+    for slot, ladder in ladders_of(tier, CARD, "auto", everywhere).items():
+        mine = [name for name in got if known(name).slot == slot]
+        assert set(mine) <= {rung.name for rung in ladder if rung.offered} | {got[-1], got[-2]}, slot
+        assert bool(mine) == any(rung.offered for rung in ladder) or slot == "mind"
+    assert ("siglip2-base" in got) == (tier == "24gb")
+    assert any(known(name).slot == "detector" for name in got)
+
+
 # ---------------------------------------------------------------- one memory
 
 
@@ -179,6 +195,14 @@ def test_what_others_take_is_not_there():
     assert (fit(wants, machine)["mind"], fit(wants, machine, (1, 0))["mind"]) == (0, 1)
 
 
+def test_what_can_be_done_without_gets_what_the_others_leave():
+    wants = {"detector": ladder(600, 300), "encoder": ladder(1_000), "mind": ladder(4_000, 1_000)}
+    assert fit(wants, Machine(5_600 + KEPT_FREE_MB)) == {"mind": 0, "detector": 0, "encoder": 0}
+    assert fit(wants, Machine(5_300 + KEPT_FREE_MB)) == {"mind": 0, "detector": 1, "encoder": 0}
+    assert fit(wants, Machine(4_000 + KEPT_FREE_MB)) == {"mind": 0, "detector": 2, "encoder": 1}
+    assert fit(wants, Machine(1_299 + KEPT_FREE_MB)) == {"mind": 1, "detector": 2, "encoder": 1}
+
+
 def test_the_card_has_a_memory_of_its_own():
     wants = {"recogniser": (Rung("on the card", vram_mb=2_000, here=True),), "mind": ladder(2_000)}
     assert fit(wants, Machine(2_000 + KEPT_FREE_MB, 2_000 + KEPT_FREE_VRAM_MB)) == {"recogniser": 0, "mind": 0}
@@ -196,7 +220,9 @@ RUNGS = st.builds(Rung, st.just("any"), st.integers(0, 6_000), st.integers(0, 6_
 
 
 @given(
-    st.dictionaries(st.sampled_from(["recogniser", "mind", "voice"]), st.lists(RUNGS, max_size=4)),
+    st.dictionaries(
+        st.sampled_from(["recogniser", "mind", "voice", "detector", "encoder"]), st.lists(RUNGS, max_size=4)
+    ),
     st.builds(Machine, st.integers(0, 16_000), st.integers(0, 16_000)),
 )
 def test_what_runs_is_here_fits_and_leaves_no_better_engine_out(wants, machine):
@@ -212,6 +238,8 @@ def test_what_runs_is_here_fits_and_leaves_no_better_engine_out(wants, machine):
         assert at == len(wants[slot]) or wants[slot][at].here
         better = [up for up in range(at) if wants[slot][up].here]
         assert not any(room_is_enough({**steps, slot: up}) for up in better)
+    needed = {slot: ladder for slot, ladder in wants.items() if slot not in ("detector", "encoder")}
+    assert {slot: steps[slot] for slot in needed} == fit(needed, machine), "they do not notice the others"
 
 
 def test_reasons_say_what_is_free_and_what_gets_it():

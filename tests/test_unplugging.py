@@ -10,12 +10,13 @@ import pytest
 from talking import Held, talk_through
 
 from assistant import pacing
-from assistant.backends.scripted import RecordingSpeaker, ScriptedCamera, ScriptedMicrophone
+from assistant.backends.scripted import RecordingSpeaker, ScriptedCamera, ScriptedMicrophone, Sounded
 from assistant.backends.timeline import FADE_S
 from assistant.errors import DeviceError
 from assistant.events import Phrase
 from assistant.pacing import Clock
 from assistant.prompting import prompt
+from assistant.saying import say_through
 from assistant.talk import Rules
 
 ANSWER = "One two three four five six seven eight nine ten eleven twelve."
@@ -137,6 +138,57 @@ def test_a_lost_loudspeaker_renders_nothing_of_what_was_cut():
         assert clock.now_s() - began_s == pytest.approx(3.0, abs=0.01)
 
     pacing.run(main(), fast=True)
+
+
+# ---------------------------------------------------------------- a phrase alone
+
+
+def said_through(*gone: tuple[float, float]) -> tuple[list[str], list[Sounded], float]:
+    """What is told while a phrase of 3 s is said through a loudspeaker that goes away; its record; how long it took."""
+    told: list[str] = []
+    record: list[Sounded] = []
+    ended: list[float] = []
+
+    async def main() -> None:
+        clock = Clock()
+        clock.start()
+        speaker = RecordingSpeaker(clock, gone)
+        speaker.record = record
+        if gone and gone[0][0] == 0.0:
+            await clock.until(0.1)
+        try:
+            await say_through(speaker, Phrase("hum", np.full(48_000, 0.5, np.float32), 16_000, ()), told.append)
+        finally:
+            ended.append(clock.now_s())
+
+    try:
+        pacing.run(main(), fast=True)
+    except DeviceError as error:
+        told.append(str(error))
+    return told, [sounded for sounded in record if sounded.what == "play"], ended[0]
+
+
+def test_a_phrase_alone_is_said_without_a_word_where_nothing_happens():
+    told, played, took_s = said_through()
+    assert (told, len(played)) == ([], 1) and took_s == pytest.approx(3.0, abs=0.3)
+
+
+@pytest.mark.parametrize("began_s", [0.0, 1.0])
+def test_a_phrase_alone_waits_for_the_loudspeaker_says_so_once_and_is_said_again(began_s):
+    told, played, took_s = said_through((began_s, 9.0), (10.0, 12.0))
+    assert told == ["the loudspeaker is gone; plug it in, it is waited for (30 s)"]
+    assert [play.at_s for play in played][-1] == pytest.approx(12.0, abs=0.3)
+    assert took_s == pytest.approx(15.0, abs=0.5)
+
+
+def test_a_phrase_alone_is_given_up_where_the_loudspeaker_stays_away():
+    told, played, took_s = said_through((1.0, 99.0))
+    assert told[0].startswith("the loudspeaker is gone") and len(told) == 2
+    assert told[1] == (
+        "wanted to be heard to the end, the loudspeaker was gone and not back within 30 s; plug it in and try again, "
+        "or write it: -o FILE.wav"
+    )
+    assert len(played) == 1 and took_s == pytest.approx(31.0, abs=0.5)
 
 
 def test_times_go_on_while_devices_are_gone():

@@ -249,7 +249,7 @@ def test_a_named_model_is_fetched_once_checked_and_given_its_alignment_heads(
     monkeypatch.setitem(whisper._MODELS, "tiny", published.as_uri())
     cache = tmp_path / "cache"
 
-    with pytest.raises(WeightsError, match="got none; run once without --offline"):
+    with pytest.raises(WeightsError, match="got none; get it with: assistant models pull whisper-tiny"):
         Whisper("tiny", folder=str(cache), offline=True)
     engine = Whisper("tiny", folder=str(cache))
     assert engine._model.alignment_heads.to_dense().any(dim=1).tolist() == [False, False, True, True]

@@ -302,7 +302,7 @@ ENGINES: dict[str, dict[str, str]] = {
 }
 """slot -> name -> module of this package : class"""
 OPTIONAL = frozenset({"detector", "encoder"})
-"""slots that may stay empty: their engine is `none` unless one is named"""
+"""slots that may stay empty: their engine may be `none`, and is where a tier has none for them"""
 
 
 def find(slot: str, name: str) -> type[Any]:

@@ -23,6 +23,7 @@ from assistant.backends.no_torchaudio import stand_in
 from assistant.backends.vits import Vits
 from assistant.backends.xtts import Xtts, check_licence
 from assistant.errors import ConfigError, EngineError, WeightsError
+from assistant.models import advice
 
 
 class Coqui:
@@ -187,7 +188,9 @@ def _loading(model: str) -> Iterator[None]:
     except ImportError as error:
         raise EngineError(f"wanted coqui-tts, got '{error}'; install what it names") from error
     except OSError as error:  # requests' own errors among them
-        raise WeightsError(f"wanted the voice '{model}', got '{error}'; check the network") from error
+        raise WeightsError(
+            f"wanted the voice '{model}', got '{error}'; {advice('voice', model, 'check the network')}"
+        ) from error
     except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         what = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsError(f"wanted the voice '{model}', got '{what}'; fetch it again") from error
@@ -224,7 +227,8 @@ def _named(model: str, offline: bool, accepted: bool) -> Any:
     item, full_name, _ = manager._set_model_item(model)
     kept = manager.output_prefix / full_name
     if offline and not kept.is_dir():
-        raise WeightsError(f"wanted the voice '{model}' in '{kept}', got none; run once without --offline")
+        cure = advice("voice", model, "run once without --offline")
+        raise WeightsError(f"wanted the voice '{model}' in '{kept}', got none; {cure}")
     if not manager.tos_agreed(item, kept):
         check_licence(accepted, model)
     with _agreed(accepted):

@@ -272,7 +272,12 @@ class TransformersDetector:
     """
 
     def __init__(
-        self, model: str = "", least_score: float = 0.5, device: str = "auto", threads: int = 1, offline: bool = False
+        self,
+        model: str = "ustc-community/dfine-small-obj2coco",
+        least_score: float = 0.5,
+        device: str = "auto",
+        threads: int = 1,
+        offline: bool = False,
     ) -> None:
         import torch
 

@@ -13,36 +13,62 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from assistant.errors import EngineError, WeightsError
+from assistant.models import advice
 
 T = TypeVar("T")
 
 FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
 """What is fetched of a repository: many also hold the same weights for other engines."""
+PICKLED = ["pytorch_model*.bin"]
+"""The weights of a repository without `.safetensors`."""
 
 
 def have(slot: str, model: str, load: Callable[[str], T], *, offline: bool) -> T:
-    """What `load` makes of a folder or of a name on the hub, after fetching it where it is not here.
+    """What `load` makes of a folder: the one that is named, or that of a name on the hub, fetched where it is not here.
 
-    `slot` is what the error calls it. Raises WeightsError where the weights are missing, cannot be had or are damaged.
+    `load` gets no name: with one, libraries ask the hub about it. `slot` is what the error calls it.
+    Raises WeightsError where the weights are missing, cannot be had or are damaged.
     """
-    from huggingface_hub import snapshot_download
     from safetensors import SafetensorError
 
     folder = Path(model).expanduser()
-    advice = "name a folder with a model, or one on the hub" if folder.exists() else "run once without --offline"
+    cure = advice(slot, model, "run once without --offline")
+    if folder.exists():
+        cure = "name a folder with a model, or one on the hub"
     try:
         try:
             with quiet():
-                return load(str(folder) if folder.exists() else model)
+                return load(str(folder if folder.exists() else _kept(model)))
         except OSError:
             if offline or folder.exists():
                 raise
-        advice = "check the name and the network"
-        fetched = snapshot_download(model, allow_patterns=FILES, ignore_patterns="*/*")
+        cure = advice(slot, model, "check the name and the network")
+        fetched = _fetched(model)
         with quiet():
             return load(fetched)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise WeightsError(f"wanted the {slot} '{model}', got '{line(error)}'; {advice}") from error
+        raise WeightsError(f"wanted the {slot} '{model}', got '{line(error)}'; {cure}") from error
+
+
+def _kept(model: str) -> Path:
+    """The folder that the hub's cache has of a repository, as it was left there. Raises OSError without one."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json")
+    if not isinstance(found, str):
+        raise FileNotFoundError("no such folder, and nothing of it in the hub's cache")
+    return Path(found).parent
+
+
+def _fetched(model: str) -> str:
+    """The folder of a repository in the hub's cache, after fetching what is wanted of it. Raises OSError."""
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(model, allow_patterns=FILES, ignore_patterns="*/*")
+    if not any(Path(folder).glob("*.safetensors")):
+        commit = Path(folder).name
+        return snapshot_download(model, revision=commit, allow_patterns=PICKLED, ignore_patterns="*/*")
+    return folder
 
 
 def weights(kind: Any, model: str, device: str, dtype: str = "auto", quantise: str = "none") -> Any:

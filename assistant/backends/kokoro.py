@@ -22,6 +22,7 @@ import numpy as np
 from assistant.backends import Speech, Stop
 from assistant.backends.vits import text_ends, word_begins
 from assistant.errors import ConfigError, EngineError, WeightsError
+from assistant.models import advice
 
 RATE_HZ = 24_000
 SOURCE = "https://github.com/thewh1teagle/kokoro-onnx/releases/tag/model-files-v1.0"
@@ -111,8 +112,10 @@ def _files(folder: Path) -> tuple[Path, Path, Path | None]:
     models, voices = sorted(folder.glob("*.onnx")), sorted(folder.glob("*.bin"))
     if len(models) != 1 or len(voices) != 1:
         found = "no such folder" if not folder.is_dir() else f"{len(models)} and {len(voices)} of them"
-        advice = f"put those of {SOURCE} there and set voice.kokoro.folder"
-        raise WeightsError(f"wanted one .onnx and one .bin of Kokoro in '{folder}', got {found}; {advice}")
+        cure = advice("voice", "kokoro", f"put those of {SOURCE} there")
+        raise WeightsError(
+            f"wanted one .onnx and one .bin of Kokoro in '{folder}', got {found}; {cure}, or set voice.kokoro.folder"
+        )
     config = folder / "config.json"
     return models[0], voices[0], config if config.is_file() else None
 

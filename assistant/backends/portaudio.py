@@ -127,8 +127,8 @@ class Stream:
     """A sound card's input or output, float32, by number, name or default; not started.
 
     `callback` is PortAudio's: (samples, frames, times, flags), on a thread of its own. `on_change` is called, on the
-    keeper's thread, when the stream is lost and when it is back; a lost one comes back once `take_back` was called, and
-    an output only at the rate it had. Raises DeviceError where the card is missing or refuses.
+    keeper's thread, when the stream is lost and when it is back; a lost one comes back once `take_back` was called, at
+    any rate that the card takes then (`rate_hz`). Raises DeviceError where the card is missing or refuses.
     """
 
     def __init__(
@@ -147,6 +147,7 @@ class Stream:
         self._device: int | str | None = device
         self._wanted_back = self._open_now = False
         self._open(wanted_hz)
+        self._wanted_hz = self.rate_hz
 
     def start(self) -> None:
         """Let the card call back from now on, and have it watched. Raises DeviceError."""
@@ -200,7 +201,7 @@ class Stream:
     def again(self) -> None:
         """Open and start it again, as far as PortAudio's list of devices goes; it is back once it calls back."""
         try:
-            self._open(self.rate_hz, at_any=self._kind == "input")
+            self._open(self._wanted_hz)
             self._start()
         except DeviceError:
             self._change(lost=True)
@@ -225,15 +226,13 @@ class Stream:
             self.lost, self._wanted_back = lost, False
             self.on_change()
 
-    def _open(self, wanted_hz: int, *, at_any: bool = True) -> None:
+    def _open(self, wanted_hz: int) -> None:
         portaudio = _portaudio()
         found = _known(self._device, self._kind)
         check = portaudio.check_input_settings if self._kind == "input" else portaudio.check_output_settings
         make = portaudio.InputStream if self._kind == "input" else portaudio.OutputStream
         trouble: Exception | None = None
         for rate_hz, channels in shapes(found, self._kind, wanted_hz):
-            if rate_hz != wanted_hz and not at_any:
-                continue
             ended = threading.Event()
             options = {"device": found["index"], "samplerate": rate_hz, "channels": channels, "dtype": "float32"}
             more = {"blocksize": rate_hz // BLOCKS_HZ[self._kind], "latency": LATENCY_S[self._kind]}

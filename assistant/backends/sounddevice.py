@@ -20,6 +20,7 @@ import numpy as np
 
 from assistant.backends.gaps import Pace
 from assistant.backends.portaudio import BLOCKS_HZ, CALLED, LOST_S, Stream
+from assistant.backends.rates import Converted
 from assistant.backends.timeline import LineSpeaker
 from assistant.errors import DeviceError
 from assistant.events import HEARING_RATE_HZ, Block, Samples
@@ -31,6 +32,8 @@ PLAYING_RATE_HZ = 48_000
 """what sound cards do by themselves"""
 STALLED_S = 0.03
 """a loudspeaker whose callback is late by more has perhaps stopped: what it was given counts as heard no further"""
+CONVERTED_BLOCKS = 3
+"""soxr swallows up to two of our blocks before anything comes out: a callback may need three for one of the card's"""
 GIVEN_BLOCKS = 2 * BLOCKS_HZ["output"]
 """how much of what was played is kept for an echo canceller that does not come"""
 LOOK_S = 0.25
@@ -177,6 +180,8 @@ class _Given:
 class Speaker(LineSpeaker):
     """A loudspeaker by number, name or default, mono, at 48 kHz or the card's own rate. Runs from the start.
 
+    `rate_hz` stays what it was at first: a card that comes back at another rate gets its sound converted.
+
     What was heard is what was given to the card less what is still on its way. A card that pauses goes on where it was;
     `on_gap` is then told how long it was, in seconds, if something was to sound. One that is gone (`lost`) is waited
     for. Made on a running event loop. Raises DeviceError: at the start where it is missing or refused, from `play` and
@@ -198,7 +203,8 @@ class Speaker(LineSpeaker):
         self.name = stream.name
         super().__init__(stream.rate_hz)
         self._block = self.rate_hz // BLOCKS_HZ["output"]
-        self._pace, self._take = Pace(self.rate_hz), 0
+        self._take = 0
+        self._pace, self._to_card = self._opened()
         self._given = _Given(0, 0, stream.beat_at + stream.latency_s)
         stream.on_change = self._changed_over
         stream.start()
@@ -238,21 +244,30 @@ class Speaker(LineSpeaker):
 
     def _render(self, out: Any, frames: int, when: Any, status: Any) -> None:
         """PortAudio's callback."""
-        begin = self._given.end
-        sound = self._line.render(begin, begin + frames)
-        out[:] = sound[:, None]
-        self._kept.append(sound)
+        begin = end = self._given.end
         stream = self._stream
+        if stream.take != self._take:
+            self._take = stream.take
+            self._pace, self._to_card = self._opened()
+        pending_s = self._to_card.pending_s
+        while self._to_card.ready < frames:
+            sound = self._line.render(end, end + self._block)
+            self._kept.append(sound)
+            self._to_card.put(sound)
+            end += self._block
+        out[:] = self._to_card.take(frames)[:, None]
         heard_at = stream.beat(when.currentTime, when.outputBufferDacTime)
         if heard_at is None:
             heard_at = stream.beat_at + stream.latency_s
-        self.delay_s = heard_at - stream.beat_at
-        if stream.take != self._take:
-            self._take, self._pace = stream.take, Pace(self.rate_hz)
+        self.delay_s = heard_at + pending_s - stream.beat_at
         gap_s = self._pace.gap_s(heard_at, frames)
         if gap_s and self._line.end > begin:
             self._gaps.append(gap_s)
-        self._given = _Given(begin, begin + frames, heard_at)
+        self._given = _Given(begin, end, heard_at + pending_s)
+
+    def _opened(self) -> tuple[Pace, Converted]:
+        """What goes with a stream that was opened, at whatever rate."""
+        return Pace(self._stream.rate_hz), Converted(self.rate_hz, self._stream.rate_hz)
 
     def _sounded(self) -> int:
         given = self._given
@@ -260,7 +275,8 @@ class Speaker(LineSpeaker):
         return max(0, min(given.end, given.begin + int((now - given.heard_at) * self.rate_hz)))
 
     def _next(self) -> int:
-        return self._given.end + self._block  # a callback may be rendering what comes before
+        blocks = 1 if self._stream.rate_hz == self.rate_hz else CONVERTED_BLOCKS
+        return self._given.end + blocks * self._block  # a callback may be rendering what comes before
 
     def _when(self, sample: int) -> float:
         given = self._given

@@ -16,6 +16,7 @@ from typing import Any
 
 from assistant.backends import hub
 from assistant.errors import WeightsError
+from assistant.models import advice
 
 _HUB_NAME = re.compile(r"[\w.-]+/(?!.*\.pt$)[\w.-]+")
 _CONFIG = "config.json"
@@ -102,11 +103,12 @@ def _named(model: str, folder: str | None, offline: bool) -> Path:
     wanted = f"wanted the weights of Whisper '{model}' in '{root}'"
     if offline:
         found = "a damaged file" if file.is_file() else "none"
-        raise WeightsError(f"{wanted}, got {found}; run once without --offline")
+        raise WeightsError(f"{wanted}, got {found}; {advice('recogniser', model, 'run once without --offline')}")
     try:
         return Path(str(whisper._download(url, str(root), in_memory=False)))
     except (OSError, RuntimeError, TypeError) as error:  # TypeError: a proxy answers without a length
-        raise WeightsError(f"{wanted}, the download ended in '{error}'; put {url} there") from error
+        cure = f"{advice('recogniser', model, 'check the network')}, or put {url} there"
+        raise WeightsError(f"{wanted}, the download ended in '{error}'; {cure}") from error
 
 
 def _sha256(file: Path) -> str:
@@ -118,16 +120,15 @@ def _sha256(file: Path) -> str:
 
 
 def _converted(model: str) -> Any:
-    """A folder in the hub's format, or a repository in the hub's cache, as Whisper's own package has models.
+    """A folder in the hub's format, as Whisper's own package has models.
 
     Raises what `hub.have` makes a WeightsError of.
     """
     import torch
-    from huggingface_hub import snapshot_download
     from safetensors.torch import load_file
     from whisper.model import ModelDimensions, Whisper
 
-    folder = Path(model) if Path(model).is_dir() else Path(snapshot_download(model, local_files_only=True))
+    folder = Path(model)
     said: dict[str, Any] = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     if said.get("model_type") != "whisper":
         raise ValueError(f"a model of type {said.get('model_type')}, no whisper")

@@ -59,6 +59,8 @@ def examine_one(slot: str, choice: Choice, loading: Callable[[], tuple[Any, Choi
         began_at = time.perf_counter()
         engine, taken = loading()
         load_s = time.perf_counter() - began_at
+        if engine is None:
+            return Finding(slot, True, f"{taken.shown}: {taken.why}")
         ok, worked, advice = WORK[slot](engine)
         instead = f" ({taken.why})" if taken.shown != choice.shown else ""
         return Finding(slot, ok, f"{taken.shown}{instead}: loaded in {load_s:.1f} s, {worked}", advice)

@@ -4,7 +4,19 @@
 `resolved` tells an engine where the model lies that its configuration names. Knows no engine.
 """
 
-from assistant.models.catalogue import Hub, Needs, Quality, Url, Weights, Wheel, called, catalogue, known
+from assistant.models.catalogue import (
+    Hub,
+    Needs,
+    Quality,
+    Url,
+    Weights,
+    Wheel,
+    advice,
+    called,
+    catalogue,
+    how_to_get,
+    known,
+)
 from assistant.models.licences import accept, accepted
 from assistant.models.pulling import Fetching, Progress, fetch, pull
 from assistant.models.settings import StoreSettings
@@ -32,10 +44,12 @@ __all__ = [
     "Wheel",
     "accept",
     "accepted",
+    "advice",
     "called",
     "catalogue",
     "engine_options",
     "fetch",
+    "how_to_get",
     "known",
     "locate",
     "pull",

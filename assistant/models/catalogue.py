@@ -154,3 +154,15 @@ def called(engine: str, model: str) -> Weights | None:
     """The entry that an engine's option `model` means: by our name or by the engine's own; None for anything else."""
     entries = catalogue().values()
     return next((one for one in entries if one.name == model or (one.engine == engine and model in one.also)), None)
+
+
+def how_to_get(name: str) -> str:
+    """What the user of an engine is told whose weights, a model of the catalogue, are not here."""
+    return f"get it with: assistant models pull {name}"
+
+
+def advice(slot: str, model: str, otherwise: str) -> str:
+    """`how_to_get` a model that an engine has by any of its names; `otherwise` for one that no pull gets."""
+    entries = (one for one in catalogue().values() if one.slot == slot and not isinstance(one.sources[0], Wheel))
+    wanted = next((one for one in entries if model in (one.name, *one.also)), None)
+    return otherwise if wanted is None else how_to_get(wanted.name)

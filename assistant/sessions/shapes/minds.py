@@ -1,84 +1,21 @@
-"""Models of the real shapes with RANDOM weights: their speed is true, and their words and voices mean nothing.
+"""Minds of the real shapes with random weights, as the hub has them; their tokenizers read bytes.
 
-For measuring engines where weights are not to be had. The same call makes the same model. Sources of the shapes:
-Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022, table 1, and the checkpoints of
-`openai-whisper`; the configurations of the minds (MINDS); the defaults of coqui-tts, which are those of its
-`tts_models/en/ljspeech/vits`.
+Sources of the shapes: `config.json` of HuggingFaceTB/SmolLM2-135M-Instruct and SmolVLM2-500M-Video-Instruct, of
+LiquidAI/LFM2.5-VL-450M, of Qwen/Qwen3-VL-4B-Instruct and Qwen3-VL-8B-Instruct on https://huggingface.co.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from assistant.errors import ConfigError
-
-WHISPERS = {
-    "tiny": (80, 384, 6, 4, 4, 51_865),
-    "base": (80, 512, 8, 6, 6, 51_865),
-    "small": (80, 768, 12, 12, 12, 51_865),
-    "medium": (80, 1024, 16, 24, 24, 51_865),
-    "large-v3": (128, 1280, 20, 32, 32, 51_866),
-    "turbo": (128, 1280, 20, 32, 4, 51_866),
-}
-"""name -> bands, width, heads, layers of the encoder and of the decoder, tokens"""
-
-
-def random_checkpoint(name: str, file: Path) -> Path:
-    """A Whisper checkpoint (`.pt`) of the shape of `name`, a key of WHISPERS. Raises ConfigError for another name."""
-    import torch
-    from whisper.model import ModelDimensions, Whisper
-
-    if name not in WHISPERS:
-        near = get_close_matches(name, WHISPERS, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(WHISPERS)}"
-        raise ConfigError(f"wanted the shape of a Whisper, got '{name}'; {hint}")
-    bands, width, heads, hears, says, tokens = WHISPERS[name]
-    torch.manual_seed(0)
-    model = Whisper(ModelDimensions(bands, 1500, width, heads, hears, tokens, 448, width, heads, says))
-    torch.nn.init.normal_(model.decoder.positional_embedding, std=0.02)  # left as found memory by Whisper
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"dims": asdict(model.dims), "model_state_dict": model.state_dict()}, file)
-    return file
-
-
-def random_vits(folder: Path) -> Path:
-    """A VITS voice (`config.json`, `model.pth`) of 22 kHz that reads letters, and says each for about 45 ms.
-
-    Durations come from the plain predictor: untrained, the stochastic one draws them without bounds.
-    """
-    import torch
-
-    from assistant.backends.no_torchaudio import stand_in
-
-    with stand_in():
-        from TTS.tts.configs.shared_configs import BaseAudioConfig
-        from TTS.tts.configs.vits_config import VitsArgs, VitsConfig
-        from TTS.tts.models.vits import Vits
-
-    torch.manual_seed(0)
-    folder.mkdir(parents=True, exist_ok=True)
-    config = VitsConfig(
-        model_args=VitsArgs(init_discriminator=False, use_sdp=False, length_scale=2.0),
-        audio=BaseAudioConfig(sample_rate=22_050, hop_length=256, win_length=1024, do_trim_silence=False),
-        text_cleaner="english_cleaners",
-        use_phonemes=False,
-        phoneme_language="en-us",
-    )
-    model = Vits(config)
-    torch.save({"model": model.state_dict()}, folder / "model.pth")
-    model.config.save_json(str(folder / "config.json"))
-    return folder
-
-
-# ---------------------------------------------------------------- minds
 
 _SMALL = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9}
 _MIDDLE = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 15}
 _SIGLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+_LFM = {"hidden_size": 1024, "intermediate_size": 6656, "num_hidden_layers": 16, "num_attention_heads": 16}
+_LFM |= {"num_key_value_heads": 8, "vocab_size": 65_536, "full_attn_idxs": [2, 5, 8, 10, 12, 14]}
 _QWEN = {"num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
 _QWEN_ROPE = {"rope_type": "default", "rope_theta": 5_000_000.0, "mrope_section": [24, 20, 20]}
 _QWEN_SEES = {"patch_size": 16, "num_heads": 16, "num_position_embeddings": 2304}
@@ -91,6 +28,14 @@ MINDS: dict[str, dict[str, Any]] = {
         "text_config": {"model_type": "llama", **_MIDDLE, "num_key_value_heads": 5, "vocab_size": 49_280},
         "vision_config": {**_SIGLIP, "image_size": 512, "patch_size": 16},
         "scale_factor": 4,
+    },
+    "lfm2.5-vl-450m": {
+        "model_type": "lfm2_vl",
+        "text_config": {"model_type": "lfm2", **_LFM},
+        "vision_config": {"model_type": "siglip2_vision_model", **_SIGLIP, "patch_size": 16, "num_patches": 256}
+        | {"vision_use_head": False},
+        "projector_hidden_size": 2560,
+        "downsample_factor": 2,
     },
     "qwen3-vl-4b": {
         "model_type": "qwen3_vl",
@@ -106,8 +51,7 @@ MINDS: dict[str, dict[str, Any]] = {
         | {"deepstack_visual_indexes": [8, 16, 24], **_QWEN_SEES},
     },
 }
-"""name -> configuration; sources: config.json of HuggingFaceTB/SmolLM2-135M-Instruct and SmolVLM2-500M-Video-Instruct,
-of Qwen/Qwen3-VL-4B-Instruct and Qwen3-VL-8B-Instruct on https://huggingface.co"""
+"""name -> configuration"""
 
 _TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{% if m.content is string %}{{ m.content }}{% else %}"
@@ -117,31 +61,32 @@ _TEMPLATE = (
 _MARKS = {
     "llama": (),
     "smolvlm": ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<video>"),
+    "lfm2_vl": ("<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"),
     "qwen3_vl": ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
 }
-_PICTURE = {"llama": "", "smolvlm": "<image>", "qwen3_vl": "<|vision_start|><|image_pad|><|vision_end|>"}
+_PICTURE = {"llama": "", "smolvlm": "<image>", "lfm2_vl": "<image>"}
+_PICTURE |= {"qwen3_vl": "<|vision_start|><|image_pad|><|vision_end|>"}
+_SAID = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+"""characters that may be a piece of a reply by themselves"""
 
 
-def random_mind(name: str, folder: Path) -> Path:
-    """A mind as the hub has them, in bf16, of the shape of `name`, a key of MINDS; its tokenizer reads bytes.
-
-    It hardly ever ends a reply by itself.
-    """
+def random_mind(name: str, folder: Path, known: Mapping[str, Mapping[str, Any]] = MINDS) -> Path:
+    """A mind in bf16 of the shape of `name`, a key of `known`. Every token it says is a piece, and it never ends."""
     import torch
-    import transformers
 
     from assistant.backends.hub import quiet
 
     torch.manual_seed(0)
-    kind = MINDS[name]["model_type"]
-    config = mind_config(name)
-    tokenizer = _tokenizer(config.get_text_config().vocab_size, _MARKS[kind])
+    kind: str = known[name]["model_type"]
+    config = mind_config(name, known)
+    tokenizer = byte_tokenizer(config.get_text_config().vocab_size, _MARKS[kind])
     tokenizer.chat_template = _TEMPLATE.replace("PICTURE", _PICTURE[kind])
     for key, token in _pictured(kind).items():
         setattr(config, key, tokenizer.convert_tokens_to_ids(token))
-    sort: Any = transformers.AutoModelForCausalLM if kind == "llama" else transformers.AutoModelForImageTextToText
-    model: Any = sort.from_config(config, dtype=torch.bfloat16)
+    model = mind_model(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
+    unsaid = [i for word, i in tokenizer.get_vocab().items() if not (word in _SAID or word.startswith("w"))]
+    model.get_output_embeddings().weight.data[unsaid] = 0  # a score of 0 is never the highest
     with quiet():  # it draws a bar
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -149,20 +94,30 @@ def random_mind(name: str, folder: Path) -> Path:
     return folder
 
 
-def mind_config(name: str) -> Any:
-    """The configuration of a key of MINDS."""
+def mind_config(name: str, known: Mapping[str, Mapping[str, Any]] = MINDS) -> Any:
+    """The configuration of a key of `known`."""
     import transformers
 
-    told = dict(MINDS[name])
+    told = dict(known[name])
     if told["model_type"] == "qwen3_vl":
-        told["text_config"] = {**told["text_config"], "rope_parameters": dict(_QWEN_ROPE)}
+        told["text_config"] = {"rope_parameters": dict(_QWEN_ROPE), **told["text_config"]}
         told["text_config"]["tie_word_embeddings"] = told.get("tie_word_embeddings", False)
     return transformers.AutoConfig.for_model(told.pop("model_type"), **told)
 
 
+def mind_model(config: Any) -> Any:
+    """The network of a configuration, in bf16."""
+    import torch
+    import transformers
+
+    sees = hasattr(config, "vision_config")
+    sort: Any = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
+    return sort.from_config(config, dtype=torch.bfloat16)
+
+
 def _pictured(kind: str) -> dict[str, str]:
     """What a configuration calls the tokens that stand for pictures."""
-    if kind == "smolvlm":
+    if kind in ("smolvlm", "lfm2_vl"):
         return {"image_token_id": "<image>"}
     if kind == "qwen3_vl":
         ids = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
@@ -170,7 +125,7 @@ def _pictured(kind: str) -> dict[str, str]:
     return {}
 
 
-def _tokenizer(size: int, marks: tuple[str, ...]) -> Any:
+def byte_tokenizer(size: int, marks: tuple[str, ...] = ()) -> Any:
     """A tokenizer of `size` tokens that reads bytes; the words that fill it up can be said, and are never read."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -194,6 +149,11 @@ def _save_processor(kind: str, folder: Path) -> None:
         sides: dict[str, Any] = {"size": {"longest_edge": 2048}, "max_image_size": {"longest_edge": 512}}
         transformers.SmolVLMImageProcessorPil(**sides).save_pretrained(folder)
         extra: dict[str, Any] = {"processor_class": "SmolVLMProcessor", "image_seq_len": 64}
+    elif kind == "lfm2_vl":
+        bounds = {"tile_size": 512, "downsample_factor": 2, "min_image_tokens": 64, "max_image_tokens": 256}
+        images = json.dumps({"image_processor_type": "Lfm2VlImageProcessor", "encoder_patch_size": 16} | bounds)
+        (folder / "preprocessor_config.json").write_text(images, encoding="utf-8")
+        extra = {"processor_class": "Lfm2VlProcessor"}
     elif kind == "qwen3_vl":
         size = {"shortest_edge": 65_536, "longest_edge": 16_777_216}
         transformers.Qwen2VLImageProcessorPil(patch_size=16, merge_size=2, size=size).save_pretrained(folder)
