@@ -32,19 +32,18 @@ SPREAD, QUIET = 0.02, 0.1
 """standard deviation of a weight, as of a transformer before its training; and how much of it a token that is hardly
 ever said has in the rows that stand for tokens
 """
-BYTES = 256
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 ROLES = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
+PARTS = 10
 PICTURES = {
     "idefics3": ("<image>", "<fake_token_around_image>", "<global-img>", "<row_{}_col_{}>"),
     "lfm2": ("<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>", "<|img_row_{}_col_{}|>"),
     "qwen3vl_merger": ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>"),
 }
 """what is written around pictures, and around the parts of one: at most PARTS a side"""
-PARTS = 10
 
 BLOCKS = {"Q8_0": (32, 34, 73.9), "Q4_K": (256, 144, 15 * 4.61), "Q6_K": (256, 210, 4 * 18.5)}
 """type -> weights and bytes of a block, and the standard deviation of its even bits, scaled as `random_blocks` does"""
@@ -205,9 +204,7 @@ def random_blocks(rng: np.random.Generator, kind: str, columns: int, spread: Any
     """Rows of `columns` weights of even bits in blocks of Q8_0, Q4_K or Q6_K; `spread` (rows, 1) is what their standard
     deviation is to be. Raises KeyError for another type.
     """
-    weights, size, deviation = {"Q8_0": (32, 34, 73.9), "Q4_K": (256, 144, 15 * 4.61), "Q6_K": (256, 210, 4 * 18.5)}[
-        kind
-    ]
+    weights, size, deviation = BLOCKS[kind]
     blocks = rng.integers(0, 256, (len(spread), columns // weights, size), np.uint8)
     step = (spread / deviation).astype(np.float16)
     match kind:

@@ -153,7 +153,7 @@ def chosen_types(tensors: Mapping[str, Sizes], mix: Mix) -> dict[str, str]:
 
 
 def _type(name: str, sizes: Sizes, mix: Mix, layers: int, tied: bool) -> str:
-    if len(sizes) == 1 or name in ("v.position_embd.weight",) or name.endswith("shortconv.conv.weight"):
+    if len(sizes) == 1 or name == "v.position_embd.weight" or name.endswith("shortconv.conv.weight"):
         return "F32"
     if name.startswith("v.patch_embd"):
         return "F16" if mix == "F16" else "F32"
