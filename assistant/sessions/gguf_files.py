@@ -159,7 +159,9 @@ def _tell_sight(writer: Any, sight: Sight, text_width: int) -> None:
         return
     writer.add_vision_projector_scale_factor(sight.merge)
     if sight.kind == "idefics3":
-        writer.add_vision_preproc_image_size(4 * side_px)  # a picture is cut into parts of `side_px`
+        # a picture becomes as large as this, and is cut into parts of `side_px`; as preprocessor_config.json of
+        # https://huggingface.co/HuggingFaceTB/SmolVLM2-256M-Video-Instruct has it: 2048 and 512
+        writer.add_vision_preproc_image_size(4 * side_px)
 
 
 # ---------------------------------------------------------------- weights
