@@ -152,6 +152,20 @@ def test_offline_a_named_voice_that_is_not_here_is_told_so(tmp_path: Path, monke
         Coqui("tts_models/en/ljspeech/vits", offline=True)
 
 
+def test_a_voice_that_the_network_fails_to_give_is_told_how_to_get(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from TTS.utils.manage import ModelManager
+
+    def fail(self: ModelManager, name: str) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(ModelManager, "download_model", fail)
+    with pytest.raises(WeightsError, match="got 'no route to host'; get it with: assistant models pull coqui-vits-"):
+        Coqui("tts_models/en/ljspeech/vits")
+
+
 def test_a_name_nearly_right_is_corrected() -> None:
     with pytest.raises(WeightsError, match="did you mean 'tts_models/en/ljspeech/vits'"):
         Coqui("tts_models/en/ljspeach/vits")

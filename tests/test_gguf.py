@@ -24,8 +24,9 @@ def test_a_header_says_what_the_file_is_for_and_how_large(model: Path, tmp_path:
     assert header.architecture == "llama"
     assert header.keys["llama.embedding_length"] == 32
     assert header.keys["general.name"] == "random"
-    assert "tokenizer.ggml.tokens" not in header.keys
     words = 256 + 1 + len(tiny_models.GGUF_CONTROL)
+    assert "tokenizer.ggml.tokens" not in header.keys and header.lists["tokenizer.ggml.tokens"] == words
+    assert header.tensors["blk.0.ffn_down.weight"] == (64, 32), "the innermost first"
     assert header.parameters == 2 * words * 32 + 32 + 2 * 32 + 2 * 32 * 32 + 2 * 16 * 32 + 3 * 64 * 32
     assert read_header(tiny_models.random_mmproj(tmp_path / "mmproj.gguf")).architecture == PROJECTOR
 

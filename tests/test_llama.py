@@ -407,7 +407,7 @@ def test_a_projector_that_does_not_fit_is_one_line(
             message = "wanted a whole GGUF file"
         case "other width":
             tiny_models.random_mmproj(path, text_width=48)
-            message = f"with {path}; take the model's own projector"
+            message = "wanted a projector with 32 as size 2 of mm.model.fc.weight, got 128 x 48"
         case "other kind":
             changed(projector, path, b"idefics3", b"idefics9")
             message = f"with {path}; take the model's own projector"

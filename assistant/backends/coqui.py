@@ -183,8 +183,10 @@ def _loading(model: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if "espeak" not in str(error):
             raise WeightsError(f"wanted the voice '{model}', got '{error}'; fetch it again") from error
-        advice = "install it (apt install espeak-ng) or choose another voice"
-        raise EngineError(f"wanted espeak-ng for the phonemes of '{model}', found none; {advice}") from error
+        raise EngineError(
+            f"wanted espeak-ng for the phonemes of '{model}', found none; install it (apt install espeak-ng) or choose "
+            "another voice"
+        ) from error
     except ImportError as error:
         raise EngineError(f"wanted coqui-tts, got '{error}'; install what it names") from error
     except OSError as error:  # requests' own errors among them

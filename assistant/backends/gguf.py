@@ -27,11 +27,20 @@ _BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 8: (32, 34), 12: (256
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`keys` are the metadata but for lists; `parameters` counts the weights of all tensors of this file."""
+    """`keys` are the metadata but for lists, of which `lists` has the lengths.
+
+    `tensors`: name -> sizes, the innermost first, as the file has them. `parameters` counts the weights of all.
+    """
 
     architecture: str
-    parameters: int
     keys: dict[str, Any]
+    lists: dict[str, int]
+    tensors: dict[str, tuple[int, ...]]
+
+    @property
+    def parameters(self) -> int:
+        """How many weights this file has."""
+        return sum(prod(sizes) for sizes in self.tensors.values())
 
 
 def read_header(path: Path) -> Header:
@@ -54,6 +63,11 @@ class _Damaged(ValueError):
     """What is found in place of a header."""
 
 
+@dataclass(frozen=True, slots=True)
+class _List:
+    length: int
+
+
 class _Reader:
     def __init__(self, data: mmap.mmap) -> None:
         self._data, self._at = data, 0
@@ -68,15 +82,16 @@ class _Reader:
             raise _Damaged(f"version {version}, which nobody knows,")
         tensors, count = self._number("Q"), self._number("Q")
         keys = dict(self._key() for _ in range(count))
-        kept = {name: value for name, value in keys.items() if value is not None}
-        shapes = [self._tensor() for _ in range(tensors)]
+        lists = {name: value.length for name, value in keys.items() if isinstance(value, _List)}
+        kept = {name: value for name, value in keys.items() if name not in lists}
+        found = [self._tensor() for _ in range(tensors)]
         align = kept.get("general.alignment", 32)
         if not isinstance(align, int) or align < 1:
             raise _Damaged("a damaged header")
         begin = -(-self._at // align) * align
-        end = begin + max((offset + size for _, offset, size in shapes), default=0)
+        end = begin + max((offset + size for *_, offset, size in found), default=0)
         architecture = str(kept.get("general.architecture", ""))
-        return Header(architecture, sum(weights for weights, *_ in shapes), kept), end
+        return Header(architecture, kept, lists, {name: sizes for name, sizes, *_ in found}), end
 
     def _number(self, kind: str) -> Any:
         (value,) = struct.unpack_from(f"<{kind}", self._data, self._at)
@@ -94,7 +109,7 @@ class _Reader:
         return self._text().decode(), self._value(self._number("I"))
 
     def _value(self, kind: int) -> Any:
-        """The value of a key; None for a list, which is passed over."""
+        """The value of a key; of a list, which is passed over, only its length."""
         if kind in _SCALARS:
             return self._number(_SCALARS[kind])
         if kind == _TEXT:
@@ -109,11 +124,11 @@ class _Reader:
             self._at += count * struct.calcsize(f"<{_SCALARS[of]}")
         else:
             raise _Damaged("a damaged header")
-        return None
+        return _List(count)
 
-    def _tensor(self) -> tuple[int, int, int]:
-        """How many weights a tensor has, where it begins, and its bytes as far as they are known."""
-        self._text()
-        weights = prod(self._number("Q") for _ in range(min(self._number("I"), 8)))
+    def _tensor(self) -> tuple[str, tuple[int, ...], int, int]:
+        """A tensor's name and sizes, where it begins, and its bytes as far as they are known."""
+        name = self._text().decode()
+        sizes = tuple(self._number("Q") for _ in range(min(self._number("I"), 8)))
         block, size = _BLOCKS.get(self._number("I"), (1, 0))
-        return weights, self._number("Q"), weights // block * size
+        return name, sizes, self._number("Q"), prod(sizes) // block * size

@@ -15,6 +15,7 @@ from assistant.backends import Message, Stop
 from assistant.backends.cores import free_threads
 from assistant.backends.gguf import PROJECTOR, Header, read_header
 from assistant.backends.llama_cpp import Engine, Refusal
+from assistant.backends.projector import check_projector
 from assistant.backends.wire import chat
 from assistant.errors import EngineError, WeightsError
 from assistant.models import StoreSettings, catalogue, fetch
@@ -33,7 +34,7 @@ class Llama:
     """A mind on llama.cpp. `model` is a name of the catalogue or the path of a `.gguf` file.
 
     `mmproj`, a name or a path too, is the model's projector; with one it sees pictures, at most `image_px` a side, and
-    is not stopped in the middle of one.
+    is stopped between the parts that some families cut one into (SmolVLM), not in the middle of a part.
     `free`: whether it is trusted to answer freely from evidence; "auto" trusts a model of 300 million weights and more.
     `context_tokens` holds the prompt and the reply. `threads` 0 leaves one core to hearing and speaking, which run at
     the same time: with as many threads as cores, other work on them made it 2 to 20 times slower (measured).
@@ -62,7 +63,10 @@ class Llama:
         self._sampling = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens}
         self._counts: dict[str, int] = {}
         path, header = _weights(model, store, projector=False)
-        projector = _weights(mmproj, store, projector=True)[0] if mmproj else None
+        projector = None
+        if mmproj:
+            projector, sight = _weights(mmproj, store, projector=True)
+            check_projector(sight, header, projector)
         self.free = header.parameters >= FREE_PARAMETERS if free == "auto" else free
         count, self.note = (threads, f"threads as set: {threads}") if threads else free_threads()
         self._engine: Engine | None = Engine(path, projector, context_tokens, count)

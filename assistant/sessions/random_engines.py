@@ -19,8 +19,9 @@ from typing import Any
 from assistant.errors import AssistantError, ConfigError, EngineError
 from assistant.models import StoreSettings, known
 from assistant.models.machine import Machine, measure
-from assistant.sessions import shapes
+from assistant.sessions import gguf_files, gguf_torch, shapes
 from assistant.sessions.engines import Case, Job, Row, apart, failed, measure_cases, named
+from assistant.sessions.gguf_shapes import GGUFS
 from assistant.sessions.work import REPLY_TOKENS
 
 MIND = {"max_tokens": REPLY_TOKENS}
@@ -31,12 +32,16 @@ class Shape:
     """A model of the catalogue that can be made with random weights.
 
     `make` gets a path of its own and returns what the engine is told as `model`. `variants`: what to call a way of
-    running it, "" for the only one -> the engine's options. `job` as in `Case`.
+    running it, "" for the only one -> the engine's options; a `model` or `mmproj` among them is a file of what was
+    made. `job` as in `Case`. `engine`: default, transformers for a mind, else the catalogue's. `also`: the same model
+    in other files.
     """
 
     make: Callable[[Path], Path]
     variants: Mapping[str, Mapping[str, Any]]
     job: Job = ""
+    engine: str = ""
+    also: tuple[Shape, ...] = ()
 
 
 def _whisper(name: str, *computes: str) -> Shape:
@@ -44,8 +49,17 @@ def _whisper(name: str, *computes: str) -> Shape:
     return Shape(make, {compute: {"compute": compute} for compute in computes}, "encoder")
 
 
+def _gguf(name: str) -> Shape:
+    return Shape(partial(gguf_files.random_gguf, name), {"": {**_FILES, **MIND}}, engine="llama")
+
+
+_FILES = {"model": "model.gguf", "mmproj": "mmproj.gguf"}
+_SAME = Shape(
+    partial(gguf_torch.same_mind, "smollm2-135m"),
+    {f"llama.cpp {mix}": {"model": f"{mix}.gguf", **MIND} for mix in ("f16", "bf16", "q8_0")},
+    engine="llama",
+)
 VITS = {"whole": {"windows": False}, "in windows": {"windows": True}}
-GGUF = "it is a file of llama.cpp's: measure {}, of the same shape"
 
 SHAPES: dict[str, Shape] = {
     "whisper-tiny": _whisper("tiny", "fp32"),
@@ -56,6 +70,7 @@ SHAPES: dict[str, Shape] = {
     "smollm2-135m-instruct-q4_1": Shape(
         partial(shapes.random_mind, "smollm2-135m"),
         {"torch fp32": {"dtype": "float32", **MIND}, "torch bf16": {"dtype": "bfloat16", **MIND}},
+        also=(_SAME,),
     ),
     "smolvlm2-500m": Shape(partial(shapes.random_mind, "smolvlm2-500m"), {"": MIND}),
     "qwen3-vl-4b": Shape(partial(shapes.random_mind, "qwen3-vl-4b"), {"": MIND}),
@@ -68,14 +83,11 @@ SHAPES: dict[str, Shape] = {
     "rf-detr-medium": Shape(partial(shapes.random_detector, "rf-detr-medium"), {"": {}}),
     "siglip2-base": Shape(partial(shapes.random_encoder, "siglip2-base"), {"": {}}),
     "clip-vit-base-patch32": Shape(partial(shapes.random_encoder, "clip-vit-base-patch32"), {"": {}}),
+    **{name: _gguf(name) for name in GGUFS},
 }
 SHAPELESS = {
     "smart-turn-v3.2": "a wheel carries the real one: name smart_turn without --random-weights",
     "kokoro-82m": "its engine runs a finished ONNX file, which is not built here: assistant models pull kokoro-82m",
-    "smolvlm2-500m-gguf": GGUF.format("smolvlm2-500m"),
-    "lfm2.5-vl-450m-gguf": GGUF.format("lfm2.5-vl-450m"),
-    "qwen3-vl-4b-gguf": GGUF.format("qwen3-vl-4b"),
-    "qwen3-vl-8b-gguf": GGUF.format("qwen3-vl-8b"),
 }
 """what of the catalogue cannot be made, or need not: why, and what to do"""
 RATIOS = ("whisper-tiny", "whisper-base", "whisper-small", "smollm2-135m-instruct-q4_1", "coqui-vits-ljspeech")
@@ -115,26 +127,37 @@ def _measured(
     store: StoreSettings | None,
 ) -> Iterator[Row]:
     for name in names:
-        shape, weights = known_shapes[name], known(name)
-        engine = "transformers" if weights.slot == "mind" else weights.engine
-        folder = Path(tempfile.mkdtemp(prefix="assistant-random-"))
-        blank = Case(weights.slot, engine, name, weights="random")
-        try:
-            check_room(name, machine or measure())
-            tell(f"{name}: making random weights")
-            path = apart(partial(shape.make, folder / _file(weights.slot)))
-            cases = [
-                Case(blank.slot, engine, named(name, way), {**options, "model": str(path)}, "random", shape.job)
-                for way, options in shape.variants.items()
-            ]
-            yield from measure_cases(cases, tell)
-        except (AssistantError, MemoryError, RuntimeError, OSError) as error:
-            yield failed(blank, error)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        for shape in (known_shapes[name], *known_shapes[name].also):
+            yield from _made(name, shape, machine, tell)
         if name in BESIDE:
             beside = BESIDE[name]
             yield from measure_cases([replace(beside, options={**beside.options, "store": store})], tell)
+
+
+def _made(name: str, shape: Shape, machine: Machine | None, tell: Callable[[str], None]) -> Iterator[Row]:
+    slot = known(name).slot
+    engine = shape.engine or ("transformers" if slot == "mind" else known(name).engine)
+    folder = Path(tempfile.mkdtemp(prefix="assistant-random-"))
+    blank = Case(slot, engine, name, weights="random")
+    try:
+        check_room(name, machine or measure())
+        tell(f"{name}: making random weights")
+        path = apart(partial(shape.make, folder / _file(slot)))
+        cases = [
+            Case(slot, engine, named(name, variant), {**options, **_paths(path, options)}, "random", shape.job)
+            for variant, options in shape.variants.items()
+        ]
+        yield from measure_cases(cases, tell)
+    except (AssistantError, MemoryError, RuntimeError, OSError) as error:
+        yield failed(blank, error)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _paths(made: Path, options: Mapping[str, Any]) -> dict[str, str]:
+    """Where the files lie that a way of running it names."""
+    files = {"model": ""} | {option: options[option] for option in ("model", "mmproj") if option in options}
+    return {option: str(made / file) for option, file in files.items()}
 
 
 def _file(slot: str) -> str:
