@@ -74,8 +74,9 @@ class Better:
     size_bytes: int
 
     def __str__(self) -> str:
-        """In words, as in `0.8 GB: Whisper base, a seeing model, a natural voice`."""
-        return f"{self.size_bytes / 1e9:.1f} GB: {', '.join(map(_contents, self.slots, self.models))}"
+        """In words, as in `0.8 GB: Whisper base, a seeing model, a natural voice (MIT, LFM1.0, Apache-2.0)`."""
+        licences = ", ".join(dict.fromkeys(known(model).licence for model in self.models))
+        return f"{self.size_bytes / 1e9:.1f} GB: {', '.join(map(_contents, self.slots, self.models))} ({licences})"
 
 
 def _contents(slot: str, model: str) -> str:

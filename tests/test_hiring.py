@@ -125,7 +125,7 @@ def test_a_named_tier_takes_its_own_and_tells_how_to_get_what_is_missing(store, 
     assert chosen["voice"].why.startswith("tier cpu, ")
     assert chosen["recogniser"].name == "pocketsphinx"
     assert chosen["recogniser"].why == "built in; whisper-base is not here: assistant models pull whisper-base"
-    assert "assistant models pull smolvlm2-500m-gguf" in chosen["mind"].why
+    assert "assistant models pull lfm2.5-vl-450m-gguf" in chosen["mind"].why
 
 
 def test_the_built_in_tier_ignores_what_is_here(store, voice):
@@ -231,9 +231,10 @@ def test_a_named_tier_tells_of_the_detector_that_it_offers_and_has_not_got(store
     assert "encoder" not in chosen, "it offers none"
 
 
-def test_chinese_gets_the_mind_that_knows_it(store):
-    found = better(configured(store, "assistant.language=zh"), LAPTOP)
-    assert found is not None and "lfm2.5-vl-450m-gguf" in found.models
+def test_chinese_is_not_given_a_mind_that_does_not_know_it(store, voice):
+    keep(voice, store, "smolvlm2-500m")
+    assert choose(configured(store, "assistant.language=en"), LAPTOP)["mind"].model == "smolvlm2-500m"
+    assert choose(configured(store, "assistant.language=zh"), LAPTOP)["mind"].name == "llama"
 
 
 # ---------------------------------------------------------------- what would be better
@@ -242,8 +243,10 @@ def test_chinese_gets_the_mind_that_knows_it(store):
 def test_what_would_be_better_is_told_with_its_size(store, voice):
     found = better(configured(store), LAPTOP)
     assert found is not None
-    assert found.models == ("whisper-base", "smolvlm2-500m-gguf", "coqui-vits-vctk", "d-fine-small")
-    assert str(found) == "0.9 GB: Whisper base, a seeing model, a natural voice, an eye for things"
+    assert found.models == ("whisper-base", "lfm2.5-vl-450m-gguf", "coqui-vits-vctk", "d-fine-small")
+    assert str(found) == (
+        "0.8 GB: Whisper base, a seeing model, a natural voice, an eye for things (MIT, LFM1.0, Apache-2.0)"
+    )
 
 
 def test_what_is_here_or_does_not_fit_is_not_offered(store, voice):

@@ -22,20 +22,21 @@ from assistant.models import StoreSettings, known, locate
 from assistant.models.machine import Machine
 from assistant.offering import Offer
 
-MIND = "smolvlm2-500m-gguf"
+MIND = "lfm2.5-vl-450m-gguf"
 """what the mind's ladder of a machine without a graphics card begins with; what is served for it is made up"""
 FILES = {
-    "SmolVLM2-500M-Video-Instruct-Q8_0.gguf": bytes(300_000),
-    "mmproj-SmolVLM2-500M-Video-Instruct-Q8_0.gguf": bytes(20_000),
+    "LFM2.5-VL-450M-Q8_0.gguf": bytes(300_000),
+    "mmproj-LFM2.5-VL-450m-Q8_0.gguf": bytes(20_000),
 }
-SIZE = f"{known(MIND).size_bytes / 1e9:.1f} GB"
+OFFERED = f"{known(MIND).size_bytes / 1e9:.1f} GB: a seeing model ({known(MIND).licence})"
 QUESTION = "Get it now? [Y/n]"
 
 
 @pytest.fixture
 def hub() -> Generator[serving.Served]:
     with serving.served(dict(FILES)) as served:
-        served.repositories = ("ggml-org/SmolVLM2-500M-Video-Instruct-GGUF",)
+        served.repositories = ("LiquidAI/LFM2.5-VL-450M-GGUF",)
+        served.commit = "1abed04b6fe71314d8c446a1371c03d7c332266d"  # the one that the catalogue names
         yield served
 
 
@@ -113,7 +114,7 @@ def is_not_asked_again(start: Start, hub: serving.Served) -> None:
 def test_yes_gets_it_beside_the_talk_for_the_next_start(start, store, hub):
     hub.go_on = threading.Event()
     on = start(silence_s=8.0)
-    shows(on, f"{SIZE}: a seeing model. {QUESTION}")
+    shows(on, f"{OFFERED}. {QUESTION}")
     assert not hub.asked, "nothing is fetched unasked"
     on.type("y")
     on.until(hub.half_sent.is_set)
@@ -130,7 +131,7 @@ def test_no_is_remembered_and_how_to_get_it_is_told(start, hub):
     on = start()
     shows(on, QUESTION)
     on.type("n")
-    shows(on, f"not asked again; better on this machine, {SIZE}: a seeing model: assistant models pull {MIND}")
+    shows(on, f"not asked again; better on this machine, {OFFERED}: assistant models pull {MIND}")
     leave(on)
     is_not_asked_again(start, hub)
 
@@ -143,7 +144,7 @@ def test_a_question_that_is_not_answered_is_not_asked_again(start, hub):
 
 
 def test_a_download_that_fails_costs_one_line_and_the_talk_goes_on(start, hub):
-    hub.status = {f"/api/models/{hub.repositories[0]}/revision/main": 500}
+    hub.status = {f"/api/models/{hub.repositories[0]}/revision/{hub.commit}": 500}
     on = start(silence_s=12.0)
     shows(on, QUESTION)
     on.type("\n")
@@ -187,7 +188,7 @@ def test_without_a_terminal_nothing_is_fetched_and_how_is_told(start, first_ques
         text=True,
         check=True,
     )
-    assert f"{SIZE}: a seeing model: assistant models pull {MIND}" in done.stdout
+    assert f"{OFFERED}: assistant models pull {MIND}" in done.stdout
     assert QUESTION not in done.stdout and not hub.asked
 
 
@@ -241,4 +242,4 @@ def test_other_models_than_those_that_were_agreed_on_are_not_fetched(tmp_path):
     (tmp_path / "offers.json").write_text(json.dumps({"cpu": ["whisper-small"]}))
     offer, display = offered(tmp_path)
     offer.show({"type": "ready"})
-    assert display.lines == ["better on this machine, 0.1 GB: Whisper base: assistant models pull whisper-base"]
+    assert display.lines == ["better on this machine, 0.1 GB: Whisper base (MIT): assistant models pull whisper-base"]
