@@ -31,6 +31,8 @@ BUILT_IN = {
 """what runs on a machine with nothing but packages"""
 WORDS_ALONE = "words"
 """the engine for endpointing that needs no weights, and judges worse"""
+JUDGES_WORSE = "by words alone, which judges worse than a model does"
+"""what is told wherever it runs"""
 NONE = "none"
 """who is asked for in a slot that shall stay empty"""
 SLOTS = (*BUILT_IN, *sorted(OPTIONAL))
@@ -137,11 +139,11 @@ def _unaided(config: Config, slot: str) -> Choice:
     """The engine of a slot without any tier."""
     asked = getattr(config, slot).engine
     choice = _last(slot) if asked in ("auto", NONE) else Choice(asked, "asked for")
-    if slot != "endpointing" or asked == WORDS_ALONE:
+    if slot != "endpointing":
         return choice
-    return replace(
-        choice, spares=(Choice(WORDS_ALONE, "by words alone"),)
-    )  # nobody wants no talk for want of this engine
+    if asked == WORDS_ALONE:
+        return replace(choice, why=f"asked for; {JUDGES_WORSE}")
+    return replace(choice, spares=(Choice(WORDS_ALONE, JUDGES_WORSE),))  # nobody wants no talk for want of this engine
 
 
 def _last(slot: str) -> Choice:

@@ -11,6 +11,7 @@ from transformers import WhisperFeatureExtractor
 
 from assistant import pacing
 from assistant.backends.smart_turn import SmartTurn, log_mel, mel_filters
+from assistant.choosing import JUDGES_WORSE
 from assistant.config import Config, load_config
 from assistant.errors import WeightsError
 from assistant.events import HEARING_RATE_HZ, Samples
@@ -93,7 +94,7 @@ def test_a_talk_begins_without_it_and_says_so(tmp_path, fast):
     engines = loaded(scripted(tmp_path), fast=fast)
     choice = engines.chosen["endpointing"]
     assert choice.name == "words"
-    assert "by words alone, in place of smart_turn" in choice.why and "while offline" in choice.why
+    assert choice.why.startswith(f"{JUDGES_WORSE}, in place of smart_turn: ") and "while offline" in choice.why
     assert engines.endpointing.model.over(np.zeros(RATE, np.float32)) is None
 
 
@@ -108,9 +109,10 @@ def test_a_damaged_model_is_done_without_and_told(tmp_path):
     assert choice.name == "words" and str(file) in choice.why
 
 
-def test_it_is_left_out_where_that_is_asked_for(tmp_path):
+def test_it_is_left_out_where_that_is_asked_for_and_the_price_is_told(tmp_path):
     choice = loaded(scripted(tmp_path, "endpointing.engine=words")).chosen["endpointing"]
-    assert (choice.name, choice.why) == ("words", "asked for")
+    assert (choice.name, choice.why) == ("words", f"asked for; {JUDGES_WORSE}")
+    assert "judges worse" in choice.why
 
 
 def test_it_is_built_in(smart_turn):
