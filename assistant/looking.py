@@ -32,7 +32,7 @@ from assistant.fusing import (
     pointings,
     wants_reading,
 )
-from assistant.grounding import Grounds, asks_to_see, forgetting, unread
+from assistant.grounding import Grounds, asks_about_now, asks_to_see, forgetting, unread
 from assistant.grounding.questions import read
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ async def _look(talk: Talk, draft: Draft, words: Words) -> Fusion:
     views: list[Glimpse] = []
     in_time = True
     if asks or mode == "early":
+        if asks and asks_about_now(words.text):  # what was forgotten and is still there is seen anew
+            ended_s = draft.marks.voice_ended_s
+            talk.sight.look_again(talk.clock.now_s(), min([ended_s, *(p.at_s for p in pointings(words))]))
         aimed = aims(words, talk.conversation.glimpses, draft.marks.voice_ended_s)
         draft.looked.words, draft.looked.aims = words, aimed
         until_s = talk.clock.now_s() + rules.see_wait_s
@@ -240,7 +243,7 @@ async def _forget(talk: Talk, draft: Draft, words: Words) -> Fusion | None:
 
 def forget(talk: Talk, *, everything: bool) -> None:
     """Delete from the talk and from sight, on disk too: all of it, or the last exchange with the glimpses that it used
-    and what was shown since. What is in view is not taken up again until it changes.
+    and what was shown since. What is in view is not taken up again until it changes, or somebody asks about it.
     """
     exchanges = talk.conversation.exchanges
     last = exchanges[-1] if exchanges and not everything else None

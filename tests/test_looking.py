@@ -269,6 +269,19 @@ def test_forget_everything_leaves_nothing() -> None:
     assert not [g.text for g in held.talk.conversation.glimpses if g.text]
 
 
+@pytest.mark.parametrize("order", ["forget that", "forget everything"])
+def test_what_was_forgotten_is_seen_anew_once_it_is_asked_about_and_not_before(order: str) -> None:
+    spans = [(6, 7), (11, 12), (16, 17), (21, 22), (26, 30)]
+    asked = ["what does it say", order, "hello there", "what did i show you before", "what does this say for me now"]
+    held = talk(spans, asked, [(0, 1)], mind=Obedient(), seconds=33.0)
+    answers = {e.said: e.heard for e in held.exchanges}
+    assert asked[0] not in answers, "the exchange is deleted"
+    assert "JUICE" not in answers[asked[3]], "what was is gone"
+    assert "JUICE" in answers[asked[4]]
+    (anew,) = held.talk.conversation.glimpses
+    assert anew.id == 2 and anew.at_s > 26, "a new glimpse, of the time when it was asked about"
+
+
 def test_what_sounds_like_forgetting_in_the_middle_of_a_turn_deletes_nothing() -> None:
     held = talk([(3, 4), (8, 9), (9.3, 10)], ["what does it say", "forget that", "is what i told him"], [(0, 0)])
     assert [e.said for e in held.exchanges] == ["what does it say", "forget that is what i told him"]

@@ -35,7 +35,17 @@ from assistant.grounding.words import best_likeness, concept, is_chinese, plain,
 
 evidence_of = seen
 
-__all__ = ["Evidence", "Grounds", "asks_to_see", "evidence_of", "forgetting", "ground", "meant", "unread"]
+__all__ = [
+    "Evidence",
+    "Grounds",
+    "asks_about_now",
+    "asks_to_see",
+    "evidence_of",
+    "forgetting",
+    "ground",
+    "meant",
+    "unread",
+]
 
 OTHER_COLOUR = 0.45
 """What a thing counts that has not the colour the question speaks of."""
@@ -121,6 +131,12 @@ def asks_to_see(question: str, language: str = "en") -> bool:
     """Whether what was said may need what the camera shows: anything but small talk and questions about the talk."""
     asked = read(question)
     return not asked.chat and not asked.talk and asked.wording not in ("light", "gaze")
+
+
+def asks_about_now(question: str) -> bool:
+    """Whether what was said is about what is in view now, if it is about anything that can be seen."""
+    asked = read(question)
+    return not asked.past and asked.wording not in MEMORIES
 
 
 def meant(question: Question, glimpses: Sequence[Glimpse], now_s: float) -> frozenset[int]:

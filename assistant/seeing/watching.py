@@ -276,16 +276,28 @@ class Sight:
     def forget(self, which: Callable[[Glimpse], bool] = lambda _: True) -> int:
         """Drop glimpses (all, or those that `which` names) with their pictures, on disk too; how many.
 
-        What is still in view is not taken up again until the view changes, where something was named.
+        What is still in view is taken up again, but where it is shunned.
         """
         gone = [g for g in self._conversation.glimpses if which(g)]
         self._delete(gone)
         return len(gone)
 
     def shun(self) -> None:
-        """Do not take up again what is in view now."""
-        newest = self._conversation.glimpses[-1] if self._conversation.glimpses else None
-        self._shunned = newest.image if newest is not None else None
+        """Do not take up again what is in view now, until the view changes or `look_again`."""
+        if self._shunned is None and self._conversation.glimpses:  # else it is shunned already
+            self._shunned = self._conversation.glimpses[-1].image
+
+    def look_again(self, at_s: float, since_s: float) -> None:
+        """Take up a view that is shunned, as a new glimpse; nothing where none is.
+
+        at_s: now; since_s: when it was first asked about, for the view has not changed since it was shunned.
+        """
+        if self._shunned is None:
+            return
+        self._shunned, free_id = None, self._free_id
+        glimpse = self.look(at_s, "asked")
+        if glimpse is not None and glimpse.id >= free_id:  # a camera's picture may be older, and the glimpse is not
+            self._conversation.glimpses = [*self._conversation.glimpses[:-1], replace(glimpse, at_s=since_s)]
 
     def close(self) -> None:
         """Delete the pictures on disk; nothing may be looked at any more."""
