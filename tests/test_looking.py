@@ -23,6 +23,7 @@ from assistant.backends.album import PREFIX, DiskAlbum
 from assistant.backends.scripted import ScriptedEncoder, ScriptedMind
 from assistant.errors import EngineError
 from assistant.events import Finding, Image
+from assistant.fusing import choose_mode
 from assistant.sessions import looking
 from assistant.talk import Rules
 
@@ -238,6 +239,20 @@ def test_an_hour_of_talk_never_overflows_what_a_mind_is_told() -> None:
     for messages in held.mind.heard:
         assert sum(mind.count(m.text) for m in messages) <= budget
     assert any("OAT MILK" in m[-1].text for m in held.mind.heard[-3:])
+
+
+@pytest.mark.parametrize("mode", ["late", "attention", "co-attention", "auto"])
+def test_a_receipt_that_is_gone_is_read_out_and_not_what_is_in_view(mode: str) -> None:
+    eyes = Reader("CORNER SHOP|Bread 2.10|Total $10.15|Cash $20.00", JUICE)
+    said = ["what did the receipt say"]
+    held = talk([(12, 14)], said, [(0, 0), (6, 1)], eyes=eyes, mind=Obedient(), rules=Rules(fusion=mode))
+    (exchange,) = held.exchanges
+    assert "CORNER SHOP" in exchange.heard and "ago" in exchange.heard and "JUICE" not in exchange.heard
+
+
+def test_a_mind_that_sees_is_given_the_pictures_that_were() -> None:
+    assert choose_mode("auto", True, "what did the receipt say") == ("attention", "it asks about what was")
+    assert choose_mode("auto", True, "what does the receipt say")[0] == "co-attention"
 
 
 # ---------------------------------------------------------------- forgetting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from assistant.events import Finding, Gaze, Glimpse
 from assistant.grounding import forgetting, ground
 from assistant.grounding.moments import ago, relation
+from assistant.grounding.questions import read
 from assistant.grounding.wording import ago as told_ago
 
 NOW_S = 200.0
@@ -85,6 +87,57 @@ def test_what_was_is_told_with_its_time(question: str, says: list[str]) -> None:
     assert grounds.sentences
     for sentence in grounds.sentences[:1]:
         assert all(part.lower() in sentence.lower() for part in says), sentence
+
+
+PLAQUE = glimpse(1, 5, 20, "Octavia Hill", "1838-1912", "Social reformer lived here")
+RECEIPT = glimpse(2, 30, 60, "CORNER SHOP", "Bread 2.10", "Total $10.15", "Cash $20.00")
+MILK = glimpse(3, 70, 100, "OAT MILK", "PRICE $2.09")
+CAT = glimpse(4, 140, 200, objects=["cat"])
+
+
+@pytest.mark.parametrize(
+    ("question", "shown", "says"),
+    [
+        ("what was on the plaque", [PLAQUE, RECEIPT, CAT], ["Octavia Hill", "1838", "3 minutes ago"]),
+        ("what was on the plaque i showed you", [PLAQUE, RECEIPT, CAT], ["Octavia Hill", "3 minutes ago"]),
+        ("what did the plaque say", [PLAQUE, RECEIPT, MILK], ["Octavia Hill", "3 minutes ago"]),
+        ("what was written on the blue plaque", [PLAQUE, MILK], ["Octavia Hill", "3 minutes ago"]),
+        ("what did the receipt say", [PLAQUE, RECEIPT, MILK, CAT], ["CORNER SHOP", "10.15", "2 minutes ago"]),
+        ("what did it say on the receipt", [RECEIPT, MILK], ["CORNER SHOP", "2 minutes ago"]),
+        ("what did the note say", [PLAQUE, MILK], ["Octavia Hill"]),
+        ("what did the bottle say", [RECEIPT, MILK, CAT], ["OAT MILK", "2 minutes ago"]),
+        ("刚才的收据上写了什么", [RECEIPT, MILK, CAT], ["CORNER SHOP", "前"]),
+        ("what was on the plaque", [RECEIPT, MILK, CAT], ["not seen"]),
+        ("what did the plaque say", [RECEIPT, CAT], ["not seen"]),
+        ("what did the receipt say", [PLAQUE, MILK], ["not seen"]),
+        ("what did the sign say", [RECEIPT, CAT], ["not seen"]),
+        ("刚才的收据上写了什么", [PLAQUE, MILK, CAT], ["没有看到过"]),
+    ],
+)
+def test_what_was_on_a_thing_is_told_of_that_thing_or_of_none(
+    question: str, shown: list[Glimpse], says: list[str]
+) -> None:
+    grounds = ground(question, shown, [], NOW_S, "en" if question.isascii() else "zh")
+    assert all(part in grounds.sentences[0] for part in says), grounds.sentences
+    assert (grounds.kind == "refusal") == (says[0] in ("not seen", "没有看到过"))
+
+
+@pytest.mark.parametrize("question", ["what was on the receipt", "what did the receipt say"])
+def test_what_was_on_a_thing_is_told_of_what_is_in_view_if_that_is_it(question: str) -> None:
+    here = replace(RECEIPT, id=5, at_s=150.0, until_s=NOW_S)
+    (first, *_) = ground(question, [PLAQUE, MILK, here], [], NOW_S).sentences
+    assert "CORNER SHOP" in first and "ago" not in first
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "what is on the plaque", "what was in front of the screen", "what was on the book", "what does the plaque say",
+        "what did the man say about the note", "what was the total on the receipt", "what did this label say",
+    ],
+)  # fmt: skip
+def test_other_questions_are_not_about_all_that_was_on_a_thing(question: str) -> None:
+    assert not read(question).carrier
 
 
 @pytest.mark.parametrize(

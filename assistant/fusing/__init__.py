@@ -113,7 +113,7 @@ def choose_mode(mode: str, mind_sees: bool, question: str = "") -> tuple[str, st
     if not mind_sees:
         return "late", "the mind takes text only"
     asked = read(question)
-    if asked.past or asked.wording in MEMORIES:
+    if asked.past or asked.carrier or asked.wording in MEMORIES:
         return "attention", "it asks about what was"
     if asked.wording in READS:
         return "co-attention", "it asks about what is written"
@@ -328,7 +328,7 @@ def _grounds(
     pointed = focused.pointed
     everything = _pointed_at(current, glimpses, pointed) if pointed else _known(current, glimpses)
     asked = read(question)
-    narrow = focused.mode in ("attention", "co-attention") and not asked.past and asked.comparing is None
+    narrow = focused.mode in ("attention", "co-attention") and not (asked.past or asked.carrier or asked.comparing)
     if narrow and asked.wording not in MEMORIES and not asked.talk:
         attended = [a.glimpse for a in focused.attended]
         found = ground(question, attended, exchanges, now_s, language, gaze, pointed)

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from assistant.events import Exchange, Gaze, Glimpse
 from assistant.grounding import lexicon, naming, objects, wording
+from assistant.grounding.carriers import carrying
 from assistant.grounding.colouring import coloured, seen_any
 from assistant.grounding.comparing import Compared, Side, compare
 from assistant.grounding.evidence import NAME_LABEL, Evidence, is_question, seen, told
@@ -105,6 +106,11 @@ def ground(
         if found is None:
             name = "refusal.unseen" if asked.wording in ("sighting", "when_seen", "whereabouts") else "refusal.sight"
             return _refused(name, f"{asked.wording}: nothing fits", context, language)
+        return _grounded(asked, found, context)
+    if asked.carrier and sight:
+        found = _carried(asked, memory, language)
+        if found is None:
+            return _refused("refusal.unseen", f"no {asked.carrier} was seen", context, language)
         return _grounded(asked, found, context)
     found = _talked(asked, exchanges, language) if asked.talk else None
     if not asked.talk or asked.wording not in PERSONAL:
@@ -203,6 +209,20 @@ def _seen(asked: Question, memory: Memory, exchanges: Sequence[Exchange], langua
     if asked.wording in ("describe", "thing"):
         return found
     return found[0], wording.then(found[1], _ago(found[0][0].evidence, memory, language), language)
+
+
+def _carried(asked: Question, memory: Memory, language: str) -> Found | None:
+    """What is or was on the thing that a question about what was names: of one that is gone, with how long ago."""
+    at = at_moment(asked, memory.things, memory.now_s, memory.in_view)
+    thing = carrying(asked.carrier, [thing for thing, _ in at])
+    if thing is None:
+        return None
+    here = memory.in_view and thing is memory.things[-1]
+    sight = [(glimpse, evidence) for glimpse, evidence in memory.sight if glimpse.id in thing.glimpses]
+    alone = replace(memory, things=(thing,), sight=sight, in_view=here)
+    if here:
+        return _seen(replace(asked, moment="any"), alone, (), language)
+    return _seen(replace(asked, wording="lines", kinds={"block": 1.0}, moment="earlier"), alone, (), language)
 
 
 def _ago(evidence: Evidence, memory: Memory, language: str) -> str:

@@ -46,7 +46,8 @@ class Question:
     view) or any. ago_s: how long ago it says that it was. relation: before or after, where it names what came after or
     before: `anchor`. talk: said, asked or heard where it asks about the talk, else empty. order: for
     questions about the talk, first or last. pointing: it points at what is seen. chat: neither sight nor talk answers
-    it. colours, places: of the thing that is asked about.
+    it. colours, places: of the thing that is asked about. carrier: what it says that there was something on, where it
+    asks for all of that: 'what did the receipt say'; it may be in view or have been.
     """
 
     text: str
@@ -64,6 +65,7 @@ class Question:
     ago_s: float | None = None
     relation: str = ""
     anchor: str = ""
+    carrier: str = ""
 
     @property
     def past(self) -> bool:
@@ -106,13 +108,16 @@ def read(text: str) -> Question:
         wording, kinds = _kinds(lexicon.pattern("heard").sub(" ", words))
     comparing = _comparing(words)
     asks = lexicon.pattern("asks").search(words) and (wording or comparing or talk)
+    content = _asked(words, comparing, personal=bool(talk), whole=wording in SIGHTINGS)
+    moment = _moment(words, talk)
+    whole = wording in ("lines", "describe") and not talk and not any(a.weight >= 1 for a in content)
     coloured = frozenset(name for name, called in lexicon.colours().items() if _mentions(words, called))
     return Question(
         text=text,
         wording=wording,
         kinds=FACTS if talk == "said" else kinds,
-        asked=_asked(words, comparing, personal=bool(talk), whole=wording in SIGHTINGS),
-        moment=_moment(words, talk),
+        asked=content,
+        moment=moment,
         talk=talk,
         order=order,
         pointing=bool(lexicon.pattern("pointing").search(words)),
@@ -124,7 +129,22 @@ def read(text: str) -> Question:
         ago_s=ago_s,
         relation=relation,
         anchor=anchor,
+        carrier=_carrier(words, wording) if whole and moment in ("any", "earlier") and not relation else "",
     )
+
+
+def _carrier(text: str, wording: str) -> str:
+    """What a question about what was names that carries a text; empty where it names none, or a thing that other things
+    may be on.
+    """
+    found = lexicon.pattern("was_on").search(text)
+    if found is None:
+        return ""
+    if is_chinese(text):
+        return next((word for word in sorted(lexicon.words("carried")) if is_chinese(word) and word in text), "")
+    word = found["carrier"]
+    bears = wording == "describe" and word in lexicon.mentions()
+    return word if word in lexicon.words("carried") and not bears else ""
 
 
 def _mentions(text: str, words: Iterable[str]) -> bool:
