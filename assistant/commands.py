@@ -6,20 +6,19 @@ Each command gets the configuration that its options lead to (`options`), and tu
 from __future__ import annotations
 
 import json
-import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from assistant import __version__
+from assistant.engaging import engine, prepare
 from assistant.errors import AssistantError, OutputError
+from assistant.measure_commands import bench_app, eval_app
 from assistant.model_commands import models_app
 from assistant.options import DEVICES, ENGINES, GENERAL, AsJson, IsPlain, configured
 from assistant.printing import echo as _echo
-from assistant.printing import plainly as _plainly
 from assistant.printing import print_json as _print_json
 from assistant.printing import print_table as _print_table
 
@@ -36,10 +35,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Show or check the configuration.", epilog="Example: assistant config show")
-eval_app = typer.Typer(
-    help="Measure an engine on recordings or pictures.", epilog="Example: assistant eval hearing data"
-)
-bench_app = typer.Typer(help="Measure this machine.", epilog="Example: assistant bench turns --json")
 app.add_typer(config_app, name="config")
 app.add_typer(eval_app, name="eval")
 app.add_typer(models_app, name="models")
@@ -127,7 +122,7 @@ def say(
 
     if not text.strip():
         raise AssistantError("wanted a text to say, got nothing; write it in quotes")
-    voice = _engine(config, "voice")
+    voice = engine(config, "voice")
     pcm, rate_hz = speaking.say(text, language_of(config, text), voice)
     if out is None:
         _play(config, pcm, rate_hz)
@@ -149,7 +144,7 @@ def hear(
     """Print what is said in recordings."""
     from assistant.sessions.hearing import hear_file
 
-    recogniser, activity = _engine(config, "recogniser"), _engine(config, "activity")
+    recogniser, activity = engine(config, "recogniser"), engine(config, "activity")
     heard: list[dict[str, Any]] = []
     try:
         for file in files:
@@ -179,7 +174,7 @@ def look(
     """Answer a question about pictures and videos, or describe them."""
     from assistant import running
 
-    _prepare(config, "mind")
+    prepare(config, "mind")
     result = running.look(config, images, question, show=show)
     if as_json:
         _print_json(result)
@@ -241,116 +236,6 @@ def config_check(config: Config) -> None:
     _echo("config: every key and every option is in order")
 
 
-# ---------------------------------------------------------------- measures
-
-
-@eval_app.command("hearing", epilog="Example: assistant eval hearing data/speech --json")
-@configured("--recogniser", *GENERAL)
-def eval_hearing(
-    config: Config,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with transcripts.tsv")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Measure a recogniser: word and character errors, latency, words it invents."""
-    from assistant.sessions.hearing import evaluate_hearing
-
-    report = evaluate_hearing(path, _engine(config, "recogniser"), _engine(config, "activity"))
-    _print_report(report, as_json)
-
-
-@eval_app.command("seeing", epilog="Example: assistant eval seeing data/images --json")
-@configured("--mind", "--eyes", "--detector", "--encoder", *GENERAL)
-def eval_seeing(
-    config: Config,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="a folder with qa.jsonl, or VQA, COCO, … as they come")],
-    *,
-    most: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="no more than N questions, evenly spread", show_default=False)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure seeing: right answers by every way of fusing, captions, frames.
-
-    The sentences that the evidence allows are judged by themselves; with --mind, what that mind makes of them.
-    """
-    from assistant.sessions.seeing import evaluate_seeing
-    from assistant.sessions.tabling import seeing_tables
-    from assistant.sessions.viewing import Senses
-
-    mind = None if config.mind.engine == "auto" else _engine(config, "mind")
-    detector, encoder = (_optional(config, slot) for slot in ("detector", "encoder"))
-    report = evaluate_seeing(path, Senses(_engine(config, "eyes"), detector, encoder), mind, most)
-    if as_json:
-        _print_json(report)
-    else:
-        _echo(seeing_tables(report))
-
-
-@bench_app.command("turns", epilog="Example: assistant bench turns --json")
-@configured(*ENGINES, *GENERAL)
-def bench_turns(
-    config: Config,
-    *,
-    corpus: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="recordings with a transcripts.tsv; default: the shared ones, or the demo's"
-        ),
-    ] = None,
-    scenes: Annotated[int, typer.Option(min=0, metavar="N", help="scenes that are counted in virtual time")] = 240,
-    turns: Annotated[int, typer.Option(min=0, metavar="N", help="turns that are timed at the speed of sound")] = 42,
-    costs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="what work costs in the scenes; default: as measured before")
-    ] = None,
-    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="where the distribution is drawn")] = Path(
-        "bench-turns.png"
-    ),
-    as_json: AsJson = False,
-) -> None:
-    """Measure turn-taking: latency at the speed of sound, decisions over simulated scenes."""
-    from assistant.running import read_costs
-    from assistant.sessions.turns import Bench, bench_turns
-
-    known = read_costs(costs) if costs is not None else None
-    _prepare(config, "mind", "endpointing")
-    bench = Bench(corpus, scenes, turns, known, picture, os.cpu_count() or 1)
-    _print_report(bench_turns(config, bench, lambda line: typer.echo(line, err=True)), as_json)
-
-
-@bench_app.command("engines", epilog="Example: assistant bench engines --random-weights whisper-base")
-@configured(*ENGINES, *GENERAL)
-def bench_engines(
-    config: Config,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="slots, engines or models; default: all")
-    ] = None,
-    *,
-    random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="models of the catalogue's shapes: true speed, no sense")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Measure engines one by one: loading, the first of their work, speed, memory."""
-    from assistant.choosing import store_settings
-    from assistant.sessions.engines import chosen_cases, measure_cases
-    from assistant.sessions.random_engines import measure_random
-
-    def tell(line: str) -> None:
-        typer.echo(line, err=True)
-
-    if random_weights:
-        tell("random: speed is true, words are not")
-        rows = list(measure_random(names or (), tell=tell, store=store_settings(config)))
-    else:
-        _prepare(config, "mind", "endpointing")
-        rows = list(measure_cases(chosen_cases(config, names or ()), tell))
-    if as_json:
-        _print_json([row.told() for row in rows])
-    else:
-        _print_table([row.shown() for row in rows])
-
-
 # ---------------------------------------------------------------- what commands share
 
 
@@ -371,38 +256,6 @@ def _median_turn(events: Path) -> list[str]:
         return []
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     return ["the median turn:", *waterfall(turns[len(turns) // 2], ascii_only=ascii_only).splitlines()]
-
-
-def _prepare(config: Config, *slots: str) -> None:
-    """Get the weights of these slots that are not here yet, and show how far that is where it does not stand in the
-    result's way.
-    """
-    from assistant.display import open_display
-    from assistant.hiring import prepare
-
-    with open_display(sys.stderr) as display:
-        prepare(config, display, slots)
-
-
-def _engine(config: Config, slot: str) -> Any:
-    """Load the engine that the configuration leads to; one that lacks the wanted language is an EngineError."""
-    from assistant import hiring
-    from assistant.choosing import choose
-
-    if slot == "mind":
-        _prepare(config, "mind")
-    wanted = choose(config)[slot]
-    engine, taken = hiring.engage(config, slot, wanted)
-    if taken.shown != wanted.shown:
-        typer.echo(f"{slot}: {taken.shown}, {taken.why}", err=True)
-    return engine
-
-
-def _optional(config: Config, slot: str) -> Any:
-    """The engine of a slot that may stay empty; None where it does."""
-    from assistant.choosing import choose
-
-    return _engine(config, slot) if slot in choose(config) else None
 
 
 def _play(config: Config, pcm: Any, rate_hz: int) -> None:
@@ -434,13 +287,3 @@ def _write_wav(path: Path, pcm: Any, rate_hz: int) -> None:
         path.write_bytes(whole.getbuffer())
     except OSError as error:
         raise OutputError(f"wanted to write {path}, got '{error.strerror}'; choose another file") from error
-
-
-def _print_report(report: Any, as_json: bool) -> None:
-    table = report if isinstance(report, dict) else asdict(report)
-    if as_json:
-        _print_json(table)
-        return
-    for key, value in table.items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plainly)
-        _echo(f"{key}: {shown}")
