@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -58,6 +59,16 @@ def say(mind: OpenAI, messages: list[Message] = QUESTION) -> str:
     return "".join(mind.reply(messages, never))
 
 
+def at_rest(mind: OpenAI) -> None:
+    """Wait until the last answer has been read to its end, which comes after its last word."""
+
+    async def others() -> None:
+        if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(tasks)
+
+    asyncio.run_coroutine_threadsafe(others(), mind._remote._loop).result()
+
+
 # ---------------------------------------------------------------- what is sent, what is told
 
 
@@ -76,6 +87,7 @@ def test_one_connection_serves_reply_after_reply() -> None:
     with serving(HELLO) as server, connected(server.base_url) as mind:
         for _ in range(3):
             assert say(mind) == "Hello there."
+            at_rest(mind)
         assert server.connections == 1
 
 
