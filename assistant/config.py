@@ -27,7 +27,7 @@ from pydantic_core import ErrorDetails
 
 from assistant import packaged
 from assistant.backends import ENGINES, OPTIONAL, find
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, nearest
 
 Table = dict[str, Any]
 PREFIX = "ASSISTANT_"
@@ -399,8 +399,8 @@ def _explain(error: ErrorDetails) -> str:
     if key not in fields:
         return f"[{section}] has no key '{key}'; {_suggest(key, list(fields), elsewhere=True)}"
     choices = [choice for choice in get_args(fields[key].annotation) if isinstance(choice, str)]
-    near = get_close_matches(got.lower(), choices, 1) if isinstance(got, str) else []
-    cure = f"did you mean '{near[0]}'?" if near else f"the default is {_quoted(_defaults()[f'{section}.{key}'])}"
+    default = f"the default is {_quoted(_defaults()[f'{section}.{key}'])}"
+    cure = nearest(got.lower(), choices, default) if isinstance(got, str) else default
     return f"[{section}] {key} wanted {_wanted(fields[key])}, got {_quoted(got)}; {cure}"
 
 

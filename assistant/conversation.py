@@ -360,7 +360,6 @@ def commit(talk: Talk, draft: Draft, said: str, generated: str, seen: tuple[int,
         talk.conversation.exchanges.append(exchange)
     else:
         talk.sight.forget()
-        talk.sight.gaze = None
 
 
 async def say(talk: Talk, what: str) -> None:

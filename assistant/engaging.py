@@ -26,21 +26,19 @@ def prepare(config: Config, *slots: str) -> None:
 
 
 def engine(config: Config, slot: str) -> Any:
-    """Load the engine that the configuration leads to; one that lacks the wanted language is an EngineError."""
+    """Load the engine that the configuration leads to; None in a slot that may stay empty and does.
+
+    Raises EngineError, also for one that lacks the wanted language.
+    """
     from assistant import hiring
     from assistant.choosing import choose
 
     if slot == "mind":
         prepare(config, "mind")
-    wanted = choose(config)[slot]
+    wanted = choose(config).get(slot)
+    if wanted is None:
+        return None
     loaded, taken = hiring.engage(config, slot, wanted)
     if taken.shown != wanted.shown:
         typer.echo(f"{slot}: {taken.shown}, {taken.why}", err=True)
     return loaded
-
-
-def optional(config: Config, slot: str) -> Any:
-    """The engine of a slot that may stay empty; None where it does."""
-    from assistant.choosing import choose
-
-    return engine(config, slot) if slot in choose(config) else None

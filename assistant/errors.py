@@ -8,8 +8,11 @@
     └── EngineError           a recogniser, mind, voice or pair of eyes that cannot be loaded or failed
         └── WeightsError      its weights are not here and cannot be had, or are not what they should be
 
-Caught in `cli`, and once a turn in `conversation.answer`.
+Caught in `cli`, and once a turn in `conversation.answer`. `nearest` is what to do about a name that is not known.
 """
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class AssistantError(Exception):
@@ -38,3 +41,9 @@ class EngineError(AssistantError):
 
 class WeightsError(EngineError):
     """An engine's weights are missing and cannot be had, or differ from what the catalogue says."""
+
+
+def nearest(got: str, known: Iterable[str], otherwise: str) -> str:
+    """What is told with an unknown name: the nearest of those that are known, `otherwise` where none is near."""
+    near = get_close_matches(got, [*known], 1)
+    return f"did you mean '{near[0]}'?" if near else otherwise

@@ -104,8 +104,7 @@ async def _look(talk: Talk, draft: Draft, words: Words) -> Fusion:
         views[-1] if views else None,
         [sight.newest(g) for g in talk.conversation.glimpses],
         talk.conversation.exchanges,
-        mode=mode,
-        why=why,
+        mode=rules.fusion,
         mind_sees=mind.sees,
         mind_free=mind.free,
         now_s=talk.clock.now_s(),
@@ -252,4 +251,3 @@ def forget(talk: Talk, *, everything: bool) -> None:
     talk.sight.shun()
     talk.sight.forget(lambda g: everything or g.id in ids or g.ended_s >= since_s)
     talk.conversation.exchanges = [] if everything else exchanges[:-1]
-    talk.sight.gaze = None

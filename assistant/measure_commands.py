@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assistant.engaging import engine, optional, prepare
+from assistant.engaging import engine, prepare
 from assistant.options import ENGINES, GENERAL, AsJson, configured
 from assistant.printing import echo, plainly, print_json, print_table
 
@@ -61,8 +61,8 @@ def eval_seeing(
     from assistant.sessions.viewing import Senses
 
     mind = None if config.mind.engine == "auto" else engine(config, "mind")
-    detector, encoder = (optional(config, slot) for slot in ("detector", "encoder"))
-    report = evaluate_seeing(path, Senses(engine(config, "eyes"), detector, encoder), mind, most)
+    senses = Senses(*(engine(config, slot) for slot in ("eyes", "detector", "encoder")))
+    report = evaluate_seeing(path, senses, mind, most)
     if as_json:
         print_json(report)
     else:

@@ -16,6 +16,7 @@ from assistant.config import load_config
 from assistant.errors import ConfigError
 from assistant.models import catalogue
 from assistant.models.machine import Machine
+from assistant.models.tiers import ladders_of
 from assistant.sessions.engines import Case, chosen_cases, measure_case, measure_cases
 from assistant.sessions.random_engines import SHAPELESS, SHAPES, Shape, measure_random
 
@@ -89,6 +90,14 @@ def test_unknown_names_are_told_the_nearest() -> None:
 def test_every_model_of_the_catalogue_has_a_shape_or_a_reason_why_not() -> None:
     assert set(SHAPES) | set(SHAPELESS) == set(catalogue())
     assert not set(SHAPES) & set(SHAPELESS)
+
+
+def test_what_the_tier_for_processors_makes_of_pictures_can_be_measured() -> None:
+    ladder = ladders_of("cpu", Machine(ram_mb=8_000, cores=4), "auto", lambda name: False)["mind"]
+    ways = {rung.name: [dict(way) for way in SHAPES[rung.name].variants.values()] for rung in ladder}
+    assert any(rung.options for rung in ladder)
+    for rung in ladder:
+        assert any(rung.options.items() <= way.items() for way in ways[rung.name])
 
 
 @pytest.mark.parametrize("name", SHAPELESS)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, nearest
 from assistant.events import Block, Box, Finding, Frame, Image, Matrix, Phrase, Played, Samples, Vector, Words
 from assistant.privacy import keep_quiet
 
@@ -309,8 +308,7 @@ def find(slot: str, name: str) -> type[Any]:
     """The class of an engine. An unknown name is a ConfigError that lists the known ones."""
     known = ENGINES[slot]
     if name not in known:
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(known)}"
+        hint = nearest(name, known, f"choose one of {', '.join(known)}")
         raise ConfigError(f"wanted a known {slot}, got '{name}'; {hint}")
     module, cls = known[name].split(":")
     keep_quiet()
@@ -326,7 +324,6 @@ def load(slot: str, name: str, **options: Any) -> Any:
     known = list(inspect.signature(cls).parameters)
     for option in options:
         if option not in known:
-            near = get_close_matches(option, known, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it knows {', '.join(known) or 'none'}"
+            hint = nearest(option, known, f"it knows {', '.join(known) or 'none'}")
             raise ConfigError(f"[{slot}.{name}] has no option '{option}'; {hint}")
     return cls(**options)

@@ -22,7 +22,7 @@ from assistant.backends.hub import quiet
 from assistant.backends.no_torchaudio import stand_in
 from assistant.backends.vits import Vits
 from assistant.backends.xtts import Xtts, check_licence
-from assistant.errors import ConfigError, EngineError, WeightsError
+from assistant.errors import ConfigError, EngineError, WeightsError, nearest
 from assistant.models import advice
 
 
@@ -166,8 +166,7 @@ def _languages(model: str, engine: Any) -> dict[str, str]:
 
 def _speaker(wanted: str | None, names: list[str]) -> str | None:
     if wanted is not None and wanted not in names:
-        near = get_close_matches(wanted, names, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(names) or 'one voice only: leave it out'}"
+        hint = nearest(wanted, names, f"it has {', '.join(names) or 'one voice only: leave it out'}")
         raise ConfigError(f"wanted a speaker of this voice, got '{wanted}'; {hint}")
     return wanted or (names[0] if names else None)
 

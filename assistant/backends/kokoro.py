@@ -12,7 +12,6 @@ import logging
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 
 from assistant.backends import Speech, Stop
 from assistant.backends.vits import text_ends, word_begins
-from assistant.errors import ConfigError, EngineError, WeightsError
+from assistant.errors import ConfigError, EngineError, WeightsError, nearest
 from assistant.models import advice
 
 RATE_HZ = 24_000
@@ -126,8 +125,7 @@ def _styles(voices: Path, wanted: dict[str, str]) -> dict[str, Any]:
     with np.load(voices) as kept:
         for language, name in wanted.items():
             if name not in kept:
-                near = get_close_matches(name, kept, 1)
-                hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(kept)}"
+                hint = nearest(name, kept, f"it has {', '.join(kept)}")
                 raise ConfigError(f"wanted a voice of this Kokoro, got '{name}'; {hint}")
             try:
                 styles[language] = kept[name]

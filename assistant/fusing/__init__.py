@@ -255,7 +255,6 @@ def fuse(
     exchanges: Sequence[Exchange],
     *,
     mode: str,
-    why: str = "",
     mind_sees: bool,
     mind_free: bool,
     now_s: float,
@@ -268,17 +267,18 @@ def fuse(
 ) -> Fusion:
     """Bring sight and words together for one turn.
 
-    mode, why: what `choose_mode` said; without `why` it is asked.
     `current` is what the words are about, read if it could be; `glimpses` is the memory, oldest first. A mind that is
     not `mind_free` gets a grammar that admits only what code found to answer the question. `focused` is what `focus`
-    said, with the part read again already merged into its first glimpse; without it that is done here, `look_again`
-    looking at the part. `room`: tokens, as `count` counts them, for what a free mind is told.
+    said, in the mode that it was given, with the part read again already merged into its first glimpse; without it that
+    is done here, in the mode that `choose_mode` makes of `mode`, `look_again` looking at the part. `room`: tokens, as
+    `count` counts them, for what a free mind is told.
     """
-    chosen, why = (mode, why) if why else choose_mode(mode, mind_sees, question)
     if focused is None:
+        chosen, why = choose_mode(mode, mind_sees, question)
         focused = focus(question, current, glimpses, mode=chosen, why=why, now_s=now_s)
         if focused.crop is not None and look_again is not None:
             focused = looked_again(focused, look_again)
+    chosen, why = focused.mode, focused.why
     if chosen == "early":
         return _early(focused)
     if mind_free and chosen != "late" and not focused.attended:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, nearest
 
 EVERYTHING_FOR_TRANSFORMERS = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model")
 """What is taken of a repository unless its source says otherwise: many also hold the same weights for other engines."""
@@ -144,8 +143,7 @@ def known(name: str) -> Weights:
     """The entry of that name. An unknown one is a ConfigError that suggests the nearest."""
     entries = catalogue()
     if name not in entries:
-        near = get_close_matches(name, entries, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(entries)}"
+        hint = nearest(name, entries, f"choose one of {', '.join(entries)}")
         raise ConfigError(f"wanted a model of the catalogue, got '{name}'; {hint}")
     return entries[name]
 

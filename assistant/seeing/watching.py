@@ -274,12 +274,14 @@ class Sight:
     # ------------------------------------------------------------ keeping and forgetting
 
     def forget(self, which: Callable[[Glimpse], bool] = lambda _: True) -> int:
-        """Drop glimpses (all, or those that `which` names) with their pictures, on disk too; how many.
+        """Drop glimpses (all, or those that `which` names) with their pictures, on disk too, and what was looked at
+        last; how many.
 
         What is still in view is taken up again, but where it is shunned.
         """
         gone = [g for g in self._conversation.glimpses if which(g)]
         self._delete(gone)
+        self.gaze = None
         return len(gone)
 
     def shun(self) -> None:

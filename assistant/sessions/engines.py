@@ -12,14 +12,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from assistant.backends import load
-from assistant.errors import AssistantError, ConfigError
+from assistant.errors import AssistantError, ConfigError, nearest
 from assistant.sessions.work import WORK, Timed, encode
 
 if TYPE_CHECKING:
@@ -92,8 +91,7 @@ def chosen_cases(config: Config, names: Sequence[str] = ()) -> list[Case]:
     known = {name for case in cases for name in (case.slot, case.engine, case.model)}
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"choose among {', '.join(sorted(known))}"
+            hint = nearest(name, known, f"choose among {', '.join(sorted(known))}")
             raise ConfigError(f"wanted an engine that is in use, got '{name}'; {hint}")
     return [case for case in cases if not names or {case.slot, case.engine, case.model} & set(names)]
 

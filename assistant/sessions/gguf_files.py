@@ -8,14 +8,13 @@ Knows the shapes of `gguf_shapes`, and no engine. Blocks of bits: https://github
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from math import isqrt, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, nearest
 from assistant.sessions.gguf_shapes import (
     GGUFS,
     TAPS,
@@ -58,8 +57,7 @@ def random_gguf(name: str, folder: Path) -> Path:
     The same call makes the same files. Raises ConfigError for another name.
     """
     if name not in GGUFS:
-        near = get_close_matches(name, GGUFS, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(GGUFS)}"
+        hint = nearest(name, GGUFS, f"choose one of {', '.join(GGUFS)}")
         raise ConfigError(f"wanted the shape of a GGUF model, got '{name}'; {hint}")
     return write_random(GGUFS[name], folder)
 

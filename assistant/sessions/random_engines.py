@@ -11,12 +11,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import AssistantError, ConfigError, EngineError
+from assistant.errors import AssistantError, ConfigError, EngineError, nearest
 from assistant.models import StoreSettings, known
 from assistant.models.machine import Machine, measure
 from assistant.sessions import gguf_files, gguf_torch, shapes
@@ -49,10 +48,24 @@ def _whisper(name: str, *computes: str) -> Shape:
     return Shape(make, {compute: {"compute": compute} for compute in computes}, "encoder")
 
 
+def _mind(name: str) -> Shape:
+    return Shape(partial(shapes.random_mind, name), _ways(name, MIND))
+
+
 def _gguf(name: str) -> Shape:
-    return Shape(partial(gguf_files.random_gguf, name), {"": {**_FILES, **MIND}}, engine="llama")
+    return Shape(partial(gguf_files.random_gguf, name), _ways(name, {**_FILES, **MIND}), engine="llama")
 
 
+def _ways(name: str, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {"": options} | {way: {**options, **fewer} for way, fewer in SMALLER.get(name, {}).items()}
+
+
+SMALLER: dict[str, dict[str, Mapping[str, Any]]] = {
+    "lfm2.5-vl-450m": {"384 px": {"image_px": 384}},
+    "lfm2.5-vl-450m-gguf": {"384 px": {"image_px": 384}},
+    "smolvlm2-500m": {"128 tokens a picture": {"image_tokens": 128}},
+}
+"""name -> ways of making less of a picture, among them those of the tier for processors"""
 _FILES = {"model": "model.gguf", "mmproj": "mmproj.gguf"}
 _SAME = Shape(
     partial(gguf_torch.same_mind, "smollm2-135m"),
@@ -72,11 +85,11 @@ SHAPES: dict[str, Shape] = {
         {"torch fp32": {"dtype": "float32", **MIND}, "torch bf16": {"dtype": "bfloat16", **MIND}},
         also=(_SAME,),
     ),
-    "smolvlm2-500m": Shape(partial(shapes.random_mind, "smolvlm2-500m"), {"": MIND}),
-    "qwen3-vl-4b": Shape(partial(shapes.random_mind, "qwen3-vl-4b"), {"": MIND}),
-    "qwen3-vl-8b": Shape(partial(shapes.random_mind, "qwen3-vl-8b"), {"": MIND}),
+    "smolvlm2-500m": _mind("smolvlm2-500m"),
+    "qwen3-vl-4b": _mind("qwen3-vl-4b"),
+    "qwen3-vl-8b": _mind("qwen3-vl-8b"),
     "coqui-vits-ljspeech": Shape(shapes.random_vits, VITS),
-    "lfm2.5-vl-450m": Shape(partial(shapes.random_mind, "lfm2.5-vl-450m"), {"": MIND}),
+    "lfm2.5-vl-450m": _mind("lfm2.5-vl-450m"),
     "coqui-vits-vctk": Shape(partial(shapes.random_vits, speakers=shapes.SPEAKERS), VITS),
     "xtts-v2": Shape(shapes.random_xtts, {"in pieces": {"accept_licence": True}}),  # there is nothing to be agreed to
     "d-fine-small": Shape(partial(shapes.random_detector, "d-fine-small"), {"": {}}),
@@ -113,8 +126,7 @@ def measure_random(
         if name not in known_shapes and name in SHAPELESS:
             raise ConfigError(f"wanted a model that can be made, got '{name}'; {SHAPELESS[name]}")
         if name not in known_shapes:
-            near = get_close_matches(name, known_shapes, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"choose among {', '.join(known_shapes)}"
+            hint = nearest(name, known_shapes, f"choose among {', '.join(known_shapes)}")
             raise ConfigError(f"wanted a model whose shape is known, got '{name}'; {hint}")
     return _measured(names or RATIOS, machine, known_shapes, tell, store)
 

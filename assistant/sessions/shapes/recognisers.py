@@ -8,11 +8,10 @@ four layers that speak.
 from __future__ import annotations
 
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, nearest
 
 WHISPERS = {
     "tiny": (80, 384, 6, 4, 4, 51_865),
@@ -30,8 +29,7 @@ def whisper_dimensions(name: str) -> Any:
     from whisper.model import ModelDimensions
 
     if name not in WHISPERS:
-        near = get_close_matches(name, WHISPERS, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(WHISPERS)}"
+        hint = nearest(name, WHISPERS, f"choose one of {', '.join(WHISPERS)}")
         raise ConfigError(f"wanted the shape of a Whisper, got '{name}'; {hint}")
     bands, width, heads, hears, says, tokens = WHISPERS[name]
     return ModelDimensions(bands, 1500, width, heads, hears, tokens, 448, width, heads, says)
